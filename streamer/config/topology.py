@@ -1,0 +1,265 @@
+"""The topology file: which topics flow through which models into which topics."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from streamer.config.files import load_section, suggestion
+from streamer.config.section import Section
+from streamer.config.units import Duration, Size
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+ClientSettings = dict[str, Any]
+
+
+class Limits(Section):
+    """What a record may ask of the daemon; beyond it the record is a dead letter."""
+
+    value: Size = 32 * 2**20
+    """Bytes of a record's value."""
+    pixels: Annotated[int, Field(gt=0)] = 100_000_000
+    """Pixels of a picture (width times height), read from its header before it is decoded."""
+    text: Size = 2**20
+    """Bytes of a text, as UTF-8."""
+    json_depth: Annotated[int, Field(gt=0, le=512)] = 32
+    """Levels of nesting in a JSON value."""
+
+
+class Images(Section):
+    """How pictures are read."""
+
+    truncated: Literal["reject", "allow"] = "reject"
+    """Whether a picture whose end is missing is answered from what is there."""
+    background: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
+    """Colour put behind transparent pixels; without it the alpha channel is dropped."""
+
+
+class Fields(Section):
+    """Where the parts of a JSON record are: a name, or a JSON pointer that begins with '/'."""
+
+    text: str = "text"
+    """A text."""
+    image: str = "image"
+    """A picture, base64."""
+    image_uri: str = "image_uri"
+    """Where a picture is to be fetched from."""
+    sentence1: str = "sentence1"
+    """The first sentence of a pair."""
+    sentence2: str = "sentence2"
+    """The second sentence of a pair."""
+
+
+class Fetch(Section):
+    """Whether pictures named by `image_uri` are fetched, and from where."""
+
+    allow: tuple[str, ...] = ()
+    """Prefixes a URI may begin with; none: nothing is ever fetched."""
+    max_size: Size = 32 * 2**20
+    """Bytes fetched at the most."""
+    timeout: Duration = 10.0
+    """How long one fetch may take."""
+
+
+class Source(Section):
+    """Where records come from."""
+
+    topics: Annotated[tuple[TopicName, ...], Field(min_length=1)]
+    """Topics that are read."""
+    format: Literal["image", "text", "json"]
+    """What a value is: an encoded picture, UTF-8 text, or a JSON object."""
+    group: str | None = None
+    """Consumer group; the topology's name if left out."""
+    auto_offset_reset: Literal["earliest", "latest"] = "earliest"
+    """Where a group begins that has no committed position."""
+    on_offset_out_of_range: Literal["stop", "earliest", "latest"] | None = None
+    """What to do when retention has passed the committed position. Default: stop where delivery
+    is exactly-once, else earliest; what was lost is logged and counted."""
+    tombstone: Literal["deadletter", "pass", "drop"] = "deadletter"
+    """What becomes of a record with a null value: a dead letter, a null value in the output, or
+    nothing."""
+    fields: Fields = Fields()
+    fetch: Fetch = Fetch()
+    limits: Limits = Limits()
+    images: Images = Images()
+    kafka: ClientSettings = {}
+    """Further settings of the consumer, named as the client names them."""
+
+
+class Batch(Section):
+    """How a model's batches are closed."""
+
+    max_size: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
+    """Items in a batch at the most."""
+    max_wait: Duration = 0.0
+    """How long an idle line holds a first record back in the hope of more; 0: not at all."""
+    max_cost: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
+    """Padded tokens or pixels in a batch at the most."""
+
+
+class ModelRef(Section):
+    """A model, by where it is."""
+
+    uri: str
+    """A directory or a file (looked up beside this file, then in STREAMER_MODELS__DIR), or
+    `registry:NAME`."""
+    batch: Batch = Batch()
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|(GPU|MIG)-[\w/-]+)$")] = "auto"
+    """`auto`, `cpu`, `cuda:N`, or the UUID of a GPU."""
+    sessions: Annotated[int, Field(gt=0, le=64)] | Literal["auto"] = "auto"
+    """Sessions that share a wave's batches."""
+    threads: Annotated[int, Field(gt=0, le=256)] | Literal["auto"] = "auto"
+    """Threads of each session."""
+
+
+class StepConfig(Section):
+    """One model at work."""
+
+    model: str
+    """A name under `models`."""
+    task: str | None = None
+    """What the model does; read from the model's manifest if left out."""
+    from_: Annotated[str | None, Field(alias="from")] = None
+    """`STEP.crops` to work on the boxes that another step found; the record if left out."""
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Lowest score that is answered; the model's own if left out."""
+    top_k: Annotated[int, Field(gt=0)] | None = None
+    """Labels answered at the most; the model's own if left out, else 5."""
+    max_crops: Annotated[int, Field(gt=0)] = 100
+    """With `from`: boxes of a record at the most, best first."""
+
+
+class Sink(Section):
+    """Where predictions go."""
+
+    topic: TopicName
+    """Topic of the predictions."""
+    format: Literal["json"] = "json"
+    """How a prediction is written."""
+    partition: Literal["key", "source"] = "key"
+    """By the key as Kafka's default partitioner does (a keyless record: by its source
+    partition), or all by source partition."""
+    timestamp: Literal["source", "now"] = "source"
+    """A prediction's timestamp: its record's, or the time of sending."""
+    kafka: ClientSettings = {}
+    """Further settings of the producer, named as the client names them."""
+
+
+class DeadLetter(Section):
+    """Where records go that can't be answered."""
+
+    topic: TopicName
+    """Topic of the dead letters."""
+
+
+class WaveLimits(Section):
+    """How much is taken up at once."""
+
+    max_records: Annotated[int, Field(gt=0)] = 4096
+    """Records of a wave at the most."""
+    max_bytes: Size = 64 * 2**20
+    """Encoded plus decoded bytes of a wave at the most; a larger record passes alone."""
+
+
+class Topology(Section):
+    """A graph of steps between a source and a sink."""
+
+    name: Name
+    """Names the topology in predictions, metrics and logs, and the consumer group."""
+    delivery: Literal["at-least-once", "exactly-once"] = "at-least-once"
+    """What a crash may do: repeat some predictions, or nothing at all."""
+    source: Source
+    models: dict[Name, ModelRef] = {}
+    """Models by the name that steps use."""
+    steps: dict[Name, StepConfig] = {}
+    """Steps by name."""
+    model: str | None = None
+    """With one model, instead of `models` and `steps`: its uri."""
+    task: str | None = None
+    """With `model`: what it does; read from the model's manifest if left out."""
+    sink: Sink
+    deadletter: DeadLetter | None = None
+    """Where records go that can't be answered; the sink's topic with `.deadletters` behind it if
+    left out."""
+    wave: WaveLimits = WaveLimits()
+    commit_interval: Duration = 0.1
+    """Longest time that answered records wait for their commit."""
+
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, content: Any) -> Any:
+        """Write out `model:` and `task:` at the top as one model and one step of that name."""
+        if not isinstance(content, dict) or content.get("model") is None:
+            return content
+        if content.get("models") or content.get("steps"):
+            message = "write either 'model' (one model), or 'models' and 'steps', not both"
+            raise ValueError(message)
+        if not isinstance(content["model"], str):
+            message = "'model' is a uri, as in model: models/signs"
+            raise ValueError(message)
+        step = str(content.get("task") or "predict")
+        return {
+            **content,
+            "models": {"model": {"uri": content["model"]}},
+            "steps": {step: {"model": "model", "task": content.get("task")}},
+        }
+
+    @model_validator(mode="after")
+    def _steps_fit(self) -> Self:
+        if not self.steps:
+            message = "no model at work: write 'model:', or 'models:' and 'steps:'"
+            raise ValueError(message)
+        earlier: list[str] = []
+        for name, step in self.steps.items():
+            if step.model not in self.models:
+                hint = suggestion(step.model, self.models)
+                message = f"steps.{name}.model: there is no model '{step.model}'{hint}"
+                raise ValueError(message)
+            if step.from_ is not None:
+                origin, dot, part = step.from_.partition(".")
+                if not dot or part != "crops":
+                    message = f"steps.{name}.from: write STEP.crops; got '{step.from_}'"
+                    raise ValueError(message)
+                if origin not in earlier:
+                    hint = suggestion(origin, earlier)
+                    message = f"steps.{name}.from: no step '{origin}' stands before it{hint}"
+                    raise ValueError(message)
+            earlier.append(name)
+        written = {self.sink.topic}
+        if self.deadletter_topic == self.sink.topic:
+            message = "deadletter.topic: must not be the topic of the predictions"
+            raise ValueError(message)
+        written.add(self.deadletter_topic)
+        for topic in written & set(self.source.topics):
+            message = f"the topic '{topic}' is read and written: the records would go in circles"
+            raise ValueError(message)
+        return self
+
+    @property
+    def group(self) -> str:
+        """The consumer group."""
+        return self.source.group or self.name
+
+    @property
+    def deadletter_topic(self) -> str:
+        """The topic of the dead letters."""
+        return self.deadletter.topic if self.deadletter else f"{self.sink.topic}.deadletters"
+
+
+def load_topology(path: Path) -> Topology:
+    """Read a topology file.
+
+    Raises:
+        ConfigError: naming file, line, key, what is wrong and what would be right.
+    """
+    return load_section(path, Topology)
+
+
+def topology_schema() -> dict[str, Any]:
+    """Give the JSON Schema of a topology file, for editors."""
+    schema = Topology.model_json_schema(by_alias=True)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "streamer topology"
+    return schema

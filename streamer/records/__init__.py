@@ -1,0 +1,24 @@
+"""What moves between the rooms: records, samples, model inputs, answers, waves."""
+
+from streamer.records.item import Answer, Item, Rejection, Stage
+from streamer.records.record import Headers, OutRecord, Record, TopicPartition
+from streamer.records.sample import Image, ModelInput, Pair, Sample, Text
+from streamer.records.wave import Slice, Wave
+
+__all__ = [
+    "Answer",
+    "Headers",
+    "Image",
+    "Item",
+    "ModelInput",
+    "OutRecord",
+    "Pair",
+    "Record",
+    "Rejection",
+    "Sample",
+    "Slice",
+    "Stage",
+    "Text",
+    "TopicPartition",
+    "Wave",
+]
