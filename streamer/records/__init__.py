@@ -2,11 +2,12 @@
 
 from streamer.records.item import Answer, Item, Rejection, Stage
 from streamer.records.record import Headers, OutRecord, Record, TopicPartition
-from streamer.records.sample import Image, ModelInput, Pair, Sample, Text
+from streamer.records.sample import Geometry, Image, ModelInput, Pair, Sample, Text
 from streamer.records.wave import Slice, Wave
 
 __all__ = [
     "Answer",
+    "Geometry",
     "Headers",
     "Image",
     "Item",

@@ -38,6 +38,31 @@ class Pair:
 Sample = Image | Text | Pair
 
 
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """How a picture lies in the model's input; undoes resizing, padding and cropping.
+
+    A point of the model's input is, in the original, `(x - pad_left) / scale_x` and
+    `(y - pad_top) / scale_y`.
+
+    Attributes:
+        original: (height, width) of the picture as decoded, in pixels.
+        model: (height, width) of the model's input.
+        scale_x: pixels of the model's input per pixel of the original, across.
+        scale_y: the same, down.
+        pad_left: where the original's left edge lies in the model's input; negative where a
+            centre crop cut it off.
+        pad_top: where its upper edge lies.
+    """
+
+    original: tuple[int, int]
+    model: tuple[int, int]
+    scale_x: float
+    scale_y: float
+    pad_left: float
+    pad_top: float
+
+
 @dataclass(slots=True)
 class ModelInput:
     """One item of a batch, before it is put together with others.
@@ -48,8 +73,7 @@ class ModelInput:
         cost: what the item adds to a batch: pixels of a picture, tokens of a text.
         group: items with equal groups may share a batch (a picture's shape).
         length: items of like length go together; 0 where all are alike.
-        context: what interpretation needs to undo preprocessing (a letterbox's scale and
-            offsets, the original's size), by name.
+        context: what interpretation needs to undo preprocessing: a picture's `Geometry`.
     """
 
     arrays: Mapping[str, NDArray[Any]]
