@@ -1,0 +1,153 @@
+"""A single-node Kafka in a command, a demo or a test."""
+
+import errno
+import shutil
+import socket
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from streamer.embedded.node import DataFolder, Node, new_cluster_id
+from streamer.embedded.properties import HOST, NodeSettings
+from streamer.errors import ConfigError
+
+_NODE_ID = 1
+DEFAULT_PORT = 9092
+DEFAULT_HEAP_MB = 384
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of this machine that nobody listens on now."""
+    held = [socket.socket() for _ in range(count)]
+    try:
+        for each in held:
+            each.bind((HOST, 0))
+        return [int(each.getsockname()[1]) for each in held]
+    finally:
+        for each in held:
+            each.close()
+
+
+def require_free(port: int) -> None:
+    """Refuse a port that cannot be listened on.
+
+    Raises:
+        ConfigError: it is taken, or not allowed.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            reason = "another process listens on it" if taken else error.strerror
+            raise ConfigError(
+                f"port {port} of {HOST} cannot be used: {reason}; choose another port",
+            ) from error
+
+
+class EmbeddedKafka:
+    """Apache Kafka, one node, on this machine; `with` starts and stops it.
+
+    Within the `with` it can be stopped or killed and started again, on the same port with the
+    same records.
+    """
+
+    def __init__(
+        self,
+        port: int = DEFAULT_PORT,
+        data_dir: Path | None = None,
+        heap_mb: int = DEFAULT_HEAP_MB,
+        properties: Mapping[str, str] | None = None,
+    ) -> None:
+        """Describe the broker; nothing is started yet.
+
+        Args:
+            port: where clients connect; 0 for a free one.
+            data_dir: where records are kept; if not given, in a temporary folder, until `close`.
+            heap_mb: the JVM's heap, in MiB.
+            properties: further settings of the server, named as Kafka names them.
+        """
+        self._port = port
+        self._data_dir = data_dir
+        self._heap_mb = heap_mb
+        self._properties = dict(properties or {})
+        self._temporary: Path | None = None
+        self._folder: DataFolder | None = None
+        self._node: Node | None = None
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The address for clients, once started."""
+        return f"{HOST}:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of Kafka; 0 before the first start."""
+        return 0 if self._node is None else self._node.pid
+
+    def start(self) -> None:
+        """Start it and wait until it serves clients.
+
+        Raises:
+            ConfigError: the port or the data folder cannot be used.
+            DownloadError: Kafka's jars cannot be fetched.
+            BrokerError: Kafka does not start; the message ends with what it said.
+        """
+        try:
+            if self._port:
+                require_free(self._port)
+            node = self._node = self._node or self._described()
+            node.start(new_cluster_id(), remove=self._temporary)
+            node.wait_ready()
+        except BaseException:
+            self.close()
+            raise
+
+    def stop(self) -> None:
+        """Stop it in good order; `start` brings it back."""
+        if self._node is not None:
+            self._node.stop()
+
+    def kill(self) -> None:
+        """Stop it as a crash would; `start` brings it back."""
+        if self._node is not None:
+            self._node.kill()
+
+    def close(self) -> None:
+        """Stop it for good, and remove the records if their folder was a temporary one."""
+        self.stop()
+        self._node = None
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = None
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+            self._temporary = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _described(self) -> Node:
+        if self._data_dir is None:
+            self._temporary = Path(tempfile.mkdtemp(prefix="streamer-broker-"))
+        path = self._temporary or self._data_dir
+        assert path is not None  # noqa: S101 - one of the two is set
+        self._folder = DataFolder(path.absolute())
+        controller, free = free_ports(2)
+        self._port = self._port or free
+        settings = NodeSettings(
+            _NODE_ID, self._port, {_NODE_ID: controller}, self._folder.logs, self._properties
+        )
+        return Node(settings, self._folder, heap_mb=self._heap_mb)
