@@ -1,0 +1,61 @@
+"""The frame itself: what lint and the package manager would not notice."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import streamer
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
+
+
+def test_the_package_and_its_metadata_say_the_same_version():
+    metadata = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert streamer.__version__ == metadata["project"]["version"]
+
+
+def test_the_package_is_marked_as_typed():
+    assert (Path(streamer.__file__).parent / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+def test_a_lock_pins_every_package_by_hash_and_names_no_server(lock):
+    text = lock.read_text(encoding="utf-8")
+    entries = re.sub(r"\\\n", "", text).splitlines()
+    assert "://" not in text
+    assert all(re.match(r"[a-z0-9._-]+==\S+ .*--hash=sha256:", entry) for entry in entries)
+
+
+@pytest.mark.parametrize(("stem", "carried"), [("dev", True), ("image-cpu", False)])
+def test_the_broker_is_installed_for_people_and_left_out_of_the_container(stem, carried):
+    text = (ROOT / "requirements" / f"{stem}.txt").read_text(encoding="utf-8")
+    assert ("\njdk4py==" in text, "\njgo==" in text) == (carried, carried)
+
+
+@pytest.mark.parametrize(
+    ("reason", "code", "unexpected"),
+    [("assets: none here", 0, 0), ("some other day", 1, 1)],
+)
+def test_a_run_fails_for_a_skip_nobody_expects(tmp_path, reason, code, unexpected):
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
+    (tmp_path / "test_it.py").write_text(
+        f"import pytest\ndef test_a():\n    pytest.skip({reason!r})\ndef test_b():\n    pass\n",
+        encoding="utf-8",
+    )
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "--strict-skips", "-p", "no:cacheprovider", "."],
+        cwd=tmp_path,
+        env={**os.environ, "PYTEST_ADDOPTS": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == code, run.stdout
+    assert f"skips: 1, of them unexpected: {unexpected}" in run.stdout
