@@ -1,0 +1,27 @@
+"""kafka-python made typed: connections, a group's consumer, a producer, topics.
+
+Everything below this room speaks of streamer's own records and errors; kafka-python's classes and
+exceptions end here.
+"""
+
+from streamer.broker.admin import Admin
+from streamer.broker.connection import client_settings, wait_for_brokers
+from streamer.broker.consumer import GroupConsumer, MissingPositionsError, OutOfRangeError
+from streamer.broker.failures import broker_error
+from streamer.broker.partitioner import partition_for
+from streamer.broker.producer import Pending, Producer
+from streamer.broker.reader import Reader
+
+__all__ = [
+    "Admin",
+    "GroupConsumer",
+    "MissingPositionsError",
+    "OutOfRangeError",
+    "Pending",
+    "Producer",
+    "Reader",
+    "broker_error",
+    "client_settings",
+    "partition_for",
+    "wait_for_brokers",
+]

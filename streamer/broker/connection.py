@@ -1,0 +1,132 @@
+"""How clients reach the brokers, and the plain reason when they do not."""
+
+import logging
+import socket
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from streamer.config.settings import KafkaSettings
+from streamer.errors import BrokerError, ConfigError
+
+_PROBE_TIMEOUT_S = 2.0
+_BOOTSTRAP_TIMEOUT_MS = 10_000
+_TIMES = ("request_timeout_ms", "bootstrap_timeout_ms")
+
+
+def client_settings(kafka: KafkaSettings) -> dict[str, Any]:
+    """Give the settings that every client takes, named as kafka-python names them."""
+    settings: dict[str, Any] = {
+        "bootstrap_servers": [server.strip() for server in kafka.bootstrap_servers.split(",")],
+        "client_id": "streamer",
+        "security_protocol": kafka.security_protocol,
+        "request_timeout_ms": int(kafka.request_timeout * 1000),
+        "bootstrap_timeout_ms": _BOOTSTRAP_TIMEOUT_MS,
+        "reconnect_backoff_max_ms": 1000,
+        "metrics_enabled": False,
+    }
+    if kafka.security_protocol.startswith("SASL"):
+        settings["sasl_mechanism"] = kafka.sasl_mechanism
+        settings["sasl_plain_username"] = kafka.sasl_plain_username
+        if kafka.sasl_plain_password is not None:
+            settings["sasl_plain_password"] = kafka.sasl_plain_password.get_secret_value()
+    if kafka.security_protocol.endswith("SSL"):
+        settings["ssl_check_hostname"] = kafka.ssl_check_hostname
+        for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
+            path = getattr(kafka, name)
+            if path is not None:
+                settings[name] = str(path)
+        if kafka.ssl_password is not None:
+            settings["ssl_password"] = kafka.ssl_password.get_secret_value()
+    return settings
+
+
+def merged(
+    base: Mapping[str, Any], extra: Mapping[str, Any], fixed: Mapping[str, Any], known: set[str]
+) -> dict[str, Any]:
+    """Put a topology's own client settings over the base, and the fixed ones over both.
+
+    Raises:
+        ConfigError: a setting is unknown to the client, or fixed by the delivery guarantee.
+    """
+    for name in extra:
+        if name in fixed:
+            message = f"kafka.{name}: is set by streamer itself, since delivery depends on it"
+            raise ConfigError(message)
+        if name not in known:
+            message = f"kafka.{name}: the Kafka client has no such setting"
+            raise ConfigError(message)
+    return {**base, **extra, **fixed}
+
+
+def unreachable_reason(kafka: KafkaSettings) -> str | None:
+    """Say why no bootstrap server answers; None if one accepts connections.
+
+    The client only reports that it could not bootstrap, after its whole timeout; a plain
+    connection attempt tells a wrong name from a closed port from a certificate that is refused.
+    """
+    reasons = []
+    for server in kafka.bootstrap_servers.split(","):
+        host, _, port = server.strip().rpartition(":")
+        try:
+            with socket.create_connection((host, int(port)), timeout=_PROBE_TIMEOUT_S) as plain:
+                if kafka.security_protocol.endswith("SSL"):
+                    _handshake(kafka, plain, host)
+                return None
+        except ValueError:
+            reasons.append(f"{server.strip()} is not HOST:PORT")
+        except ssl.SSLError as error:
+            reasons.append(f"{server.strip()}: TLS: {error.reason or error}")
+        except OSError as error:
+            reasons.append(f"{server.strip()}: {error.strerror or error}")
+    return "; ".join(reasons)
+
+
+def _handshake(kafka: KafkaSettings, plain: socket.socket, host: str) -> None:
+    context = ssl.create_default_context(
+        cafile=str(kafka.ssl_cafile) if kafka.ssl_cafile else None
+    )
+    context.check_hostname = kafka.ssl_check_hostname
+    if kafka.ssl_certfile is not None:
+        password = kafka.ssl_password.get_secret_value() if kafka.ssl_password else None
+        context.load_cert_chain(kafka.ssl_certfile, kafka.ssl_keyfile, password)
+    context.wrap_socket(plain, server_hostname=host).close()
+
+
+def wait_for_brokers(
+    kafka: KafkaSettings,
+    *,
+    give_up_after: float | None,
+    stopping: Callable[[], bool] = lambda: False,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Wait until a bootstrap server accepts connections, saying every few seconds why not.
+
+    Args:
+        kafka: where the brokers are.
+        give_up_after: seconds to wait; None to wait for ever.
+        stopping: asked between attempts; true ends the wait.
+        sleep: passed in by tests.
+
+    Raises:
+        BrokerError: none answered in time.
+        ConfigError: the address is no address.
+    """
+    log = logging.getLogger(__name__)
+    began = time.monotonic()
+    delay = 0.5
+    while not stopping():
+        reason = unreachable_reason(kafka)
+        if reason is None:
+            return
+        if "is not HOST:PORT" in reason:
+            message = f"kafka.bootstrap_servers: {reason}"
+            raise ConfigError(message)
+        waited = time.monotonic() - began
+        if give_up_after is not None and waited + delay > give_up_after:
+            message = f"Kafka is not reachable: {reason} (STREAMER_KAFKA__BOOTSTRAP_SERVERS)"
+            raise BrokerError(message, retriable=True)
+        log.warning("Kafka is not reachable: %s; trying again in %.1f s", reason, delay)
+        sleep(delay)
+        delay = min(delay * 2, 5.0)

@@ -1,0 +1,274 @@
+"""A member of a consumer group, for one thread."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from kafka import KafkaConsumer, errors
+from kafka import TopicPartition as ClientPartition
+from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
+
+from streamer.broker.connection import client_settings, merged
+from streamer.broker.failures import broker_error
+from streamer.config.settings import KafkaSettings
+from streamer.errors import BrokerError, StreamerError
+from streamer.records import Record, TopicPartition
+
+_LISTENER_STEP_S = 0.01
+_POSITION_TIMEOUT_MS = 5000
+
+
+class MissingPositionsError(StreamerError):
+    """The group has no committed position for some partitions it was given."""
+
+
+class OutOfRangeError(StreamerError):
+    """The positions of some partitions are no longer, or not yet, in the log."""
+
+    def __init__(self, positions: Mapping[TopicPartition, int]) -> None:
+        super().__init__(f"out of range: {dict(positions)}")
+        self.positions = dict(positions)
+
+
+class Ownership(Protocol):
+    """Learns which partitions come and go; called from the client's I/O thread."""
+
+    def assigned(self, partitions: Iterable[TopicPartition]) -> None: ...
+    def closing(self, partitions: Iterable[TopicPartition]) -> bool:
+        """Say whether anything of them is being published this moment; nothing new will be."""
+        ...
+
+    def taken(self, partitions: Iterable[TopicPartition]) -> None: ...
+
+
+class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
+    """Tells the owner, and holds a revocation back while its records are being published."""
+
+    def __init__(
+        self,
+        ownership: Ownership,
+        sleep: Callable[[float], Any],
+        revoke_timeout: float,
+    ) -> None:
+        self._ownership = ownership
+        self._sleep = sleep
+        self._steps = int(revoke_timeout / _LISTENER_STEP_S)
+
+    async def on_partitions_assigned(self, assigned: Iterable[ClientPartition]) -> None:
+        self._ownership.assigned([TopicPartition(*partition) for partition in assigned])
+
+    async def on_partitions_revoked(self, revoked: Iterable[ClientPartition]) -> None:
+        partitions = [TopicPartition(*partition) for partition in revoked]
+        for _ in range(self._steps):
+            if not self._ownership.closing(partitions):
+                break
+            await self._sleep(_LISTENER_STEP_S)
+        self._ownership.taken(partitions)
+
+    async def on_partitions_lost(self, lost: Iterable[ClientPartition]) -> None:
+        self._ownership.taken([TopicPartition(*partition) for partition in lost])
+
+
+class GroupConsumer:
+    """Reads topics as a member of a group; never commits or resets a position by itself."""
+
+    def __init__(  # noqa: PLR0913 - the parts of one connection
+        self,
+        kafka: KafkaSettings,
+        group: str,
+        topics: Iterable[str],
+        ownership: Ownership,
+        client: Mapping[str, Any],
+        *,
+        max_poll_records: int,
+        revoke_timeout: float,
+    ) -> None:
+        base = {
+            **client_settings(kafka),
+            "isolation_level": "read_committed",
+            "fetch_max_bytes": 16 * 2**20,
+            "max_partition_fetch_bytes": 4 * 2**20,
+            "fetch_max_wait_ms": 250,
+            "session_timeout_ms": int(kafka.session_timeout * 1000),
+            "heartbeat_interval_ms": int(kafka.heartbeat_interval * 1000),
+            "max_poll_interval_ms": int(kafka.max_poll_interval * 1000),
+            "partition_assignment_strategy": (CooperativeStickyAssignor,),
+            "group_instance_id": kafka.group_instance_id,
+            "allow_auto_create_topics": False,
+            "metadata_max_age_ms": 30_000,
+        }
+        fixed = {
+            "group_id": group,
+            "enable_auto_commit": False,
+            "auto_offset_reset": "none",
+            "max_poll_records": max_poll_records,
+        }
+        settings = merged(base, client, fixed, set(KafkaConsumer.DEFAULT_CONFIG))
+        self._group = group
+        try:
+            self._client = KafkaConsumer(**settings)
+            listener = _Listener(ownership, self._client._net.sleep, revoke_timeout)  # noqa: SLF001
+            self._client.subscribe(topics=list(topics), listener=listener)
+        except errors.KafkaError as error:
+            raise broker_error(error, "opening the consumer") from error
+
+    def poll(self, timeout: float) -> dict[TopicPartition, list[Record]]:
+        """Read what is there, waiting at most `timeout` seconds for something.
+
+        Raises:
+            MissingPositionsError: partitions were assigned that have no committed position.
+            OutOfRangeError: retention has passed a position.
+            BrokerError: Kafka refuses.
+        """
+        try:
+            polled = self._client.poll(timeout_ms=int(timeout * 1000))
+        except errors.NoOffsetForPartitionError as error:
+            raise MissingPositionsError(str(error)) from error
+        except errors.OffsetOutOfRangeError as error:
+            positions = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+            raise OutOfRangeError(
+                {TopicPartition(*at): int(getattr(o, "offset", o)) for at, o in positions.items()}
+            ) from error
+        except errors.KafkaError as error:
+            raise broker_error(error, "reading") from error
+        return {
+            TopicPartition(*partition): [
+                Record(
+                    found.topic,
+                    found.partition,
+                    found.offset,
+                    found.timestamp,
+                    found.key,
+                    found.value,
+                    tuple(found.headers),
+                )
+                for found in records
+            ]
+            for partition, records in polled.items()
+        }
+
+    def position(self, partition: TopicPartition) -> int | None:
+        """Give the offset read next; None while it is not known or the partition is gone."""
+        try:
+            found = self._client.position(ClientPartition(*partition), _POSITION_TIMEOUT_MS)
+        except (errors.IllegalStateError, errors.NoOffsetForPartitionError):
+            return None
+        except errors.KafkaError as error:
+            raise broker_error(error, "reading a position") from error
+        return None if found is None else int(found)
+
+    def committed(self, partition: TopicPartition) -> int | None:
+        """Give the group's committed position; a pending transaction's end is waited for."""
+        try:
+            found = self._client.committed(ClientPartition(*partition), timeout_ms=30_000)
+        except errors.KafkaError as error:
+            raise broker_error(error, "reading committed positions") from error
+        return None if found is None or found < 0 else int(found)
+
+    def seek(self, partition: TopicPartition, offset: int) -> bool:
+        """Read on from an offset; False if the partition is no longer ours."""
+        try:
+            self._client.seek(ClientPartition(*partition), offset)
+        except (errors.IllegalStateError, ValueError, AssertionError, KeyError):
+            return False
+        return True
+
+    def assignment(self) -> set[TopicPartition]:
+        """Give the partitions that are ours."""
+        return {TopicPartition(*partition) for partition in self._client.assignment()}
+
+    def partitions_of(self, topic: str) -> list[TopicPartition]:
+        """Give all partitions of a topic."""
+        found = self._client.partitions_for_topic(topic) or ()
+        return [TopicPartition(topic, partition) for partition in sorted(found)]
+
+    def beginning(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Give the first offsets that are still there."""
+        return self._offsets(self._client.beginning_offsets, partitions)
+
+    def end(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Give the offsets behind the last record."""
+        return self._offsets(self._client.end_offsets, partitions)
+
+    def _offsets(
+        self, ask: Callable[..., Any], partitions: Iterable[TopicPartition]
+    ) -> dict[TopicPartition, int]:
+        try:
+            found = ask([ClientPartition(*partition) for partition in partitions])
+        except errors.KafkaError as error:
+            raise broker_error(error, "reading offsets") from error
+        return {TopicPartition(*at): int(offset) for at, offset in found.items()}
+
+    def highwater(self, partition: TopicPartition) -> int | None:
+        """Give the end of the partition as the last fetch saw it."""
+        found = self._client.highwater(ClientPartition(*partition))
+        return None if found is None else int(found)
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Stop reading partitions while polls go on."""
+        mine = self._client.assignment()
+        chosen = [p for p in map(_client_partition, partitions) if p in mine]
+        if chosen:
+            self._client.pause(*chosen)
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """Read partitions again."""
+        mine = self._client.assignment()
+        chosen = [p for p in map(_client_partition, partitions) if p in mine]
+        if chosen:
+            self._client.resume(*chosen)
+
+    def commit(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Commit and wait.
+
+        Raises:
+            BrokerError: retriable while the group rebalances.
+        """
+        try:
+            self._client.commit(_offsets_of(positions), timeout_ms=10_000)
+        except (errors.CommitFailedError, errors.RebalanceInProgressError) as error:
+            message = f"committing: {type(error).__name__}"
+            raise BrokerError(message, retriable=True) from error
+        except errors.KafkaError as error:
+            raise broker_error(error, "committing") from error
+
+    def commit_soon(
+        self,
+        positions: Mapping[TopicPartition, int],
+        done: Callable[[Exception | None], None],
+    ) -> None:
+        """Commit without waiting; `done` is called by a later poll or commit."""
+
+        def finished(_offsets: Any, result: Any) -> None:
+            done(result if isinstance(result, Exception) else None)
+
+        try:
+            self._client.commit_async(_offsets_of(positions), callback=finished)
+        except errors.KafkaError as error:
+            raise broker_error(error, "committing") from error
+
+    def group_metadata(self) -> ConsumerGroupMetadata:
+        """Give the membership as it is this moment."""
+        return self._client.group_metadata()
+
+    @property
+    def joined(self) -> bool:
+        """Whether the member is in the group (its assignment may be empty)."""
+        membership = self._client.group_metadata()
+        return bool(membership.member_id) and membership.generation_id >= 0
+
+    def close(self) -> None:
+        """Leave the group (a static member stays in it)."""
+        self._client.close(autocommit=False, timeout_ms=5000)
+
+
+def _client_partition(partition: TopicPartition) -> ClientPartition:
+    return ClientPartition(*partition)
+
+
+def _offsets_of(positions: Mapping[TopicPartition, int]) -> dict[Any, Any]:
+    return {
+        ClientPartition(*partition): OffsetAndMetadata(position, "", -1)
+        for partition, position in positions.items()
+    }

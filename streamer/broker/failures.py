@@ -1,0 +1,35 @@
+"""kafka-python's errors as streamer's."""
+
+from kafka import errors
+
+from streamer.errors import BrokerError
+
+RECORD_FAULTS = (
+    errors.MessageSizeTooLargeError,
+    errors.RecordTooLargeError,
+    errors.InvalidTimestampError,
+    errors.InvalidRecordError,
+    errors.CorruptRecordError,
+)
+"""What the broker or the client refuses for a record's own sake."""
+
+_HINTS: dict[type[Exception], str] = {
+    errors.TopicAuthorizationFailedError: "the principal lacks rights on the topic "
+    "(READ and DESCRIBE on sources, WRITE and DESCRIBE on outputs)",
+    errors.GroupAuthorizationFailedError: "the principal lacks READ on the consumer group",
+    errors.TransactionalIdAuthorizationFailedError: "the principal lacks WRITE and DESCRIBE on "
+    "the transactional id",
+    errors.ClusterAuthorizationFailedError: "the principal lacks IDEMPOTENT_WRITE on the cluster",
+    errors.UnknownTopicOrPartitionError: "the topic does not exist",
+    errors.FencedInstanceIdError: "another process uses the same group_instance_id",
+}
+
+
+def broker_error(error: Exception, doing: str) -> BrokerError:
+    """Translate an error of the client, saying what was being done."""
+    retriable = bool(getattr(error, "retriable", False)) or isinstance(
+        error, errors.RetriableError | errors.KafkaTimeoutError
+    )
+    hint = next((text for kind, text in _HINTS.items() if isinstance(error, kind)), None)
+    detail = hint or f"{type(error).__name__}: {error}".removesuffix(": ")
+    return BrokerError(f"{doing}: {detail}", retriable=retriable)

@@ -1,0 +1,102 @@
+"""Reading topics without a group: for `tail`, for single records, for tests."""
+
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, Self
+
+from kafka import KafkaConsumer, errors
+from kafka import TopicPartition as ClientPartition
+
+from streamer.broker.connection import client_settings
+from streamer.broker.failures import broker_error
+from streamer.config.settings import KafkaSettings
+from streamer.errors import BrokerError
+from streamer.records import Record, TopicPartition
+
+
+class Reader:
+    """Reads partitions from wherever it is told; commits nothing."""
+
+    def __init__(self, kafka: KafkaSettings, *, isolation_level: str = "read_committed") -> None:
+        try:
+            self._client = KafkaConsumer(
+                **client_settings(kafka),
+                group_id=None,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                isolation_level=isolation_level,
+                fetch_max_wait_ms=250,
+                max_partition_fetch_bytes=16 * 2**20,
+                allow_auto_create_topics=False,
+            )
+        except errors.KafkaError as error:
+            raise broker_error(error, "opening the reader") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def partitions(self, topic: str) -> list[TopicPartition]:
+        """Give a topic's partitions.
+
+        Raises:
+            BrokerError: there is no such topic.
+        """
+        found = self._client.partitions_for_topic(topic)
+        if not found:
+            message = f"the topic '{topic}' does not exist, or may not be described"
+            raise BrokerError(message, retriable=False)
+        return [TopicPartition(topic, partition) for partition in sorted(found)]
+
+    def assign(self, partitions: Iterable[TopicPartition], *, at_end: bool = False) -> None:
+        """Read these partitions, from their beginning or from their end on."""
+        chosen = [ClientPartition(*partition) for partition in partitions]
+        self._client.assign(chosen)
+        if at_end:
+            self._client.seek_to_end(*chosen)
+            for partition in chosen:
+                self._client.position(partition)  # the end as of now, not as of the first poll
+        else:
+            self._client.seek_to_beginning(*chosen)
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Go to an offset of an assigned partition."""
+        self._client.seek(ClientPartition(*partition), offset)
+
+    def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Give the offsets behind the last records."""
+        found = self._client.end_offsets([ClientPartition(*partition) for partition in partitions])
+        return {TopicPartition(*at): int(offset) for at, offset in found.items()}
+
+    def position(self, partition: TopicPartition) -> int:
+        """Give the offset read next."""
+        return int(self._client.position(ClientPartition(*partition)))
+
+    def poll(self, timeout: float) -> Iterator[Record]:
+        """Yield what is there, waiting at most `timeout` seconds for something."""
+        try:
+            polled: dict[Any, Any] = self._client.poll(timeout_ms=int(timeout * 1000))
+        except errors.KafkaError as error:
+            raise broker_error(error, "reading") from error
+        for records in polled.values():
+            for found in records:
+                yield Record(
+                    found.topic,
+                    found.partition,
+                    found.offset,
+                    found.timestamp,
+                    found.key,
+                    found.value,
+                    tuple(found.headers),
+                )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()

@@ -1,0 +1,7 @@
+"""Threads: a line of plain iterator functions, cut into threads that wait for each other."""
+
+from streamer.runtime.budget import Budget
+from streamer.runtime.channel import Channel, Closed
+from streamer.runtime.stage import Stage, StageThread, run_line
+
+__all__ = ["Budget", "Channel", "Closed", "Stage", "StageThread", "run_line"]
