@@ -1,0 +1,90 @@
+"""The command `streamer`: its sub-commands, and what becomes of their errors.
+
+What a command works with is imported when the command runs, so that `--help` is quick and commands
+that need no model also work where no inference runtime is installed.
+"""
+
+import importlib.util
+import logging
+import os
+import sys
+import traceback
+from typing import Annotated, NoReturn
+
+import typer
+
+from streamer import __version__
+from streamer.cli.demo import demo
+from streamer.cli.models import models
+from streamer.cli.run import check, run
+from streamer.cli.send import send
+from streamer.cli.spec import spec
+from streamer.cli.tail import tail
+from streamer.errors import ConfigError, ModelError, StreamerError
+
+EXIT_FAILED = 1
+EXIT_CONFIG = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="streamer",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"streamer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def streamer(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Kafka topics of images and texts in, topics of predictions out."""
+
+
+for command in (demo, run, check, send, tail, spec):
+    app.command()(command)
+app.add_typer(models, name="models")
+if importlib.util.find_spec("streamer.cli.broker"):
+    app.command()(importlib.import_module("streamer.cli.broker").broker)
+
+
+def main() -> NoReturn:
+    """Run the command line; errors end in one readable message and an exit code."""
+    try:
+        app()
+    except (ConfigError, ModelError) as error:
+        _fail(str(error), EXIT_CONFIG)
+    except StreamerError as error:
+        _fail(str(error), EXIT_FAILED)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - the last place that can make it readable
+        if _traces_wanted():
+            traceback.print_exc()
+            sys.exit(EXIT_FAILED)
+        kind = type(error).__name__
+        told = " ".join(str(error).split())
+        hint = "for the trace run it again with STREAMER_LOG__LEVEL=DEBUG"
+        _fail(f"unexpected {kind}: {told}\n({hint})", EXIT_FAILED)
+    sys.exit(0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    sys.stderr.write(f"streamer: {message}\n")
+    sys.exit(code)
+
+
+def _traces_wanted() -> bool:
+    asked = os.environ.get("STREAMER_LOG__LEVEL", "").upper() == "DEBUG"
+    return asked or logging.getLogger().getEffectiveLevel() <= logging.DEBUG

@@ -1,0 +1,64 @@
+"""`streamer models …`: what models there are, what one of them is, and what it says."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamer.cli.options import Config, opened
+
+models = typer.Typer(no_args_is_help=True, help="Look at models and try them.")
+
+Uri = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A folder, a file or registry:NAME; looked up here, then in STREAMER_MODELS__DIR.",
+        show_default=False,
+    ),
+]
+
+
+@models.command("list")
+def list_models(config: Config = None) -> None:
+    """List the models in STREAMER_MODELS__DIR with their versions, tasks and figures."""
+    from streamer.operate.models import list_models as listed
+
+    raise typer.Exit(listed(opened(config)))
+
+
+@models.command()
+def show(model: Uri, config: Config = None) -> None:
+    """Show what a model version is: task, labels, inputs, outputs, files and figures."""
+    from streamer.operate.models import show_model
+
+    raise typer.Exit(show_model(model, opened(config)))
+
+
+@models.command("try")
+def try_model(
+    model: Uri,
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE…",
+            help="Pictures, or .txt, .jsonl and .csv as for `streamer send`.",
+            show_default=False,
+        ),
+    ],
+    *,
+    task: Annotated[
+        str | None, typer.Option(help="What the model does, if it does not say so itself.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    draw: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write pictures there, with boxes and labels drawn in."),
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Answer on the spot what a model says of files; no Kafka needed."""
+    from streamer.operate.trial import Trial, try_files
+
+    trial = Trial(model=model, files=tuple(files), task=task, as_json=as_json, draw=draw)
+    raise typer.Exit(try_files(trial, opened(config)))

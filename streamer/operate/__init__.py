@@ -1,0 +1,1 @@
+"""What commands do to topics and models: send, tail, show, try."""
