@@ -84,9 +84,7 @@ def unreachable_reason(kafka: KafkaSettings) -> str | None:
 
 
 def _handshake(kafka: KafkaSettings, plain: socket.socket, host: str) -> None:
-    context = ssl.create_default_context(
-        cafile=str(kafka.ssl_cafile) if kafka.ssl_cafile else None
-    )
+    context = ssl.create_default_context(cafile=str(kafka.ssl_cafile) if kafka.ssl_cafile else None)
     context.check_hostname = kafka.ssl_check_hostname
     if kafka.ssl_certfile is not None:
         password = kafka.ssl_password.get_secret_value() if kafka.ssl_password else None

@@ -57,9 +57,9 @@ class StageThread(Thread):
         return now - self.moved_at if self.busy else 0.0
 
 
-def run_line(stages: Sequence[Stage], capacity: int = 1) -> tuple[
-    Channel[Any], list[StageThread], Channel[Any]
-]:
+def run_line(
+    stages: Sequence[Stage], capacity: int = 1
+) -> tuple[Channel[Any], list[StageThread], Channel[Any]]:
     """Start a thread for each stage.
 
     Returns:
