@@ -1,0 +1,56 @@
+"""Which device a session runs on: `auto`, `cpu`, `cuda:N`, or a GPU's UUID."""
+
+import ctypes
+import uuid
+from functools import cache
+
+from streamer.errors import ModelError
+
+_LIBRARIES = ("libcuda.so.1", "libcuda.so", "nvcuda.dll")
+
+
+def cuda_index(device: str) -> int:
+    """Give the number that CUDA gives a device.
+
+    Raises:
+        ModelError: no device has that UUID.
+    """
+    if device.startswith("cuda"):
+        return int(device.partition(":")[2] or 0)
+    known = gpu_uuids()
+    wanted = device.partition("-")[2].lower()
+    for index, name in enumerate(known):
+        if name.partition("-")[2] == wanted:
+            return index
+    seen = ", ".join(known) if known else "none"
+    raise ModelError(f"device {device}: no such GPU is visible here; visible are: {seen}")
+
+
+@cache
+def gpu_uuids() -> tuple[str, ...]:
+    """List the UUIDs of the GPUs visible to this process, in CUDA's order.
+
+    Asks the driver itself: its order is the one that counts, and it knows MIG slices.
+    """
+    driver = _driver()
+    count = ctypes.c_int()
+    if driver is None or driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+        return ()
+    ask = getattr(driver, "cuDeviceGetUuid_v2", driver.cuDeviceGetUuid)
+    names = []
+    for index in range(count.value):
+        handle = ctypes.c_int()
+        raw = (ctypes.c_ubyte * 16)()
+        if driver.cuDeviceGet(ctypes.byref(handle), index) or ask(ctypes.byref(raw), handle):
+            return ()
+        names.append(f"GPU-{uuid.UUID(bytes=bytes(raw))}")
+    return tuple(names)
+
+
+def _driver() -> ctypes.CDLL | None:
+    for name in _LIBRARIES:
+        try:
+            return ctypes.CDLL(name)
+        except OSError:
+            continue
+    return None

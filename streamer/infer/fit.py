@@ -1,0 +1,180 @@
+"""Whether a manifest and a graph speak of the same thing; found before anything is consumed."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from streamer.config.files import suggestion
+from streamer.errors import ModelError
+from streamer.infer.session import Session, TensorInfo
+from streamer.infer.trial import picture_size, tried
+from streamer.models import Version
+from streamer.models.manifest import ConstantInput, ImageInput, Output, TextInput
+
+_PICTURE_RANK = 4
+_TOKEN_DTYPES = ("int64", "int32")
+_FLAT = {"logits", "probabilities"}
+_RANKS: Mapping[str, tuple[int, ...]] = {
+    "logits": (1, 2),
+    "probabilities": (1, 2),
+    "label": (1, 2),
+    "embedding": (2, 3),
+    "score": (1, 2),
+    "yolox": (3,),
+    "yolov5": (3,),
+    "yolov8": (3,),
+    "detections": (2, 3),
+    "boxes": (2, 3),
+    "scores": (1, 2, 3),
+    "labels": (1, 2),
+    "count": (1, 2),
+}
+_WIDTHS = {"yolox": (2, 5), "yolov5": (2, 5), "yolov8": (1, 4)}
+_DETECTION_WIDTH = 6
+_BOX_WIDTH = 4
+
+
+def check_fit(version: Version, session: Session) -> None:
+    """Compare a version's manifest with its loaded graph.
+
+    Raises:
+        ModelError: naming the tensor, what there is and what would be right.
+    """
+    try:
+        _check_inputs(version, session)
+        _check_outputs(version, session)
+        _check_trial(version, session)
+    except ModelError as error:
+        where = version.folder / "model.yaml"
+        place = where if where.is_file() else version.file
+        raise ModelError(f"{place}: {error}") from error
+
+
+def _check_trial(version: Version, session: Session) -> None:
+    """Look at outputs that were really computed: a graph may leave their sides free."""
+    trial = tried(version, session)
+    if trial.outputs is None:
+        raise ModelError(f"the model does not run with inputs as described: {trial.error}")
+    for name, value in trial.outputs.items():
+        if isinstance(value, np.ndarray):
+            info = TensorInfo(name, str(value.dtype), (None, *value.shape[1:]))
+            _check_output(version, version.manifest.outputs[name], info)
+
+
+def _check_inputs(version: Version, session: Session) -> None:
+    described: set[str] = set()
+    for name, tensor in version.manifest.inputs.items():
+        if isinstance(tensor, TextInput):
+            for part, takes in tensor.tensors.items():
+                info = _named(part, session.inputs, f"inputs.{name}.tensors", "input")
+                _check_text(info, takes, tensor, name)
+                described.add(part)
+            continue
+        info = _named(name, session.inputs, "inputs", "input")
+        described.add(name)
+        if isinstance(tensor, ImageInput):
+            _check_image(info, tensor)
+        elif isinstance(tensor, ConstantInput) and tensor.dtype != info.dtype:
+            raise ModelError(f"inputs.{name}: dtype: {tensor.dtype}, but the tensor is {info}")
+    forgotten = [str(info) for name, info in session.inputs.items() if name not in described]
+    if forgotten:
+        raise ModelError(f"inputs: the graph also takes {', '.join(forgotten)}; say what goes in")
+
+
+def _named(name: str, tensors: Mapping[str, TensorInfo], key: str, kind: str) -> TensorInfo:
+    info = tensors.get(name)
+    if info is not None:
+        return info
+    has = ", ".join(str(tensor) for tensor in tensors.values())
+    hint = suggestion(name, tensors) if len(tensors) > 1 else ""
+    if "known are" in hint:
+        hint = ""
+    raise ModelError(f"{key}: there is no {kind} tensor '{name}'; the graph has {has}{hint}")
+
+
+def _check_image(info: TensorInfo, tensor: ImageInput) -> None:
+    key = f"inputs.{info.name}"
+    if info.dtype != tensor.dtype:
+        raise ModelError(f"{key}.dtype: says {tensor.dtype}, the tensor is {info}")
+    if info.shape is None:
+        return
+    if len(info.shape) != _PICTURE_RANK:
+        raise ModelError(f"{key}: a picture needs 4 dimensions, the tensor is {info}")
+    planes = 1 if tensor.channels == "GRAY" else 3
+    height, width = picture_size(tensor)
+    nchw = tensor.layout == "NCHW"
+    expected = (planes, height, width) if nchw else (height, width, planes)
+    for said, there in zip(expected, info.shape[1:], strict=True):
+        if said is not None and there is not None and said != there:
+            sides = ",".join(str(side or "?") for side in expected)
+            raise ModelError(
+                f"{key}: layout, channels and size give [N,{sides}], the tensor is {info}"
+            )
+
+
+def _check_text(info: TensorInfo, takes: str, tensor: TextInput, name: str) -> None:
+    key = f"inputs.{name}.tensors.{info.name}"
+    if takes == "string":
+        if info.dtype != "string":
+            raise ModelError(f"{key}: 'string' needs a string tensor, this one is {info}")
+        return
+    if info.dtype not in _TOKEN_DTYPES or (info.shape is not None and len(info.shape) != 2):  # noqa: PLR2004
+        raise ModelError(f"{key}: '{takes}' needs an int64 or int32 [N,length], this one is {info}")
+    length = info.shape[1] if info.shape else None
+    if length is not None and length < tensor.max_length:
+        raise ModelError(
+            f"inputs.{name}.max_length: says {tensor.max_length}, the tensor is {info}: "
+            f"write {length} at the most"
+        )
+
+
+def _check_outputs(version: Version, session: Session) -> None:
+    for name, output in version.manifest.outputs.items():
+        info = _named(name, session.outputs, "outputs", "output")
+        if output.decode != "ignore":
+            _check_output(version, output, info)
+
+
+def _check_output(version: Version, output: Output, info: TensorInfo) -> None:
+    """Compare rank and sides of an output with what its decoding reads."""
+    if info.shape is None:
+        return
+    key = f"outputs.{info.name}"
+    if len(info.shape) not in _RANKS[output.decode]:
+        ranks = " or ".join(str(rank) for rank in _RANKS[output.decode])
+        raise ModelError(f"{key}: '{output.decode}' needs {ranks} dimensions, the tensor is {info}")
+    if output.decode == "embedding" and output.pooling is None and len(info.shape) == 3:  # noqa: PLR2004
+        raise ModelError(f"{key}: {info} is one vector a token: add pooling: mean or cls")
+    if output.decode == "embedding" and output.pooling in ("mean", "cls") and len(info.shape) == 2:  # noqa: PLR2004
+        raise ModelError(f"{key}: {info} is one vector a text already: write pooling: none")
+    if output.decode == "detections":
+        _check_side(info, -1, (_DETECTION_WIDTH,), f"{key}: 'detections' has 6 numbers a box")
+    if output.decode == "boxes":
+        _check_side(info, -1, (_BOX_WIDTH,), f"{key}: 'boxes' has 4 numbers a box")
+    if output.decode == "score":
+        _check_side(info, 1, (1,), f"{key}: 'score' is one number a record")
+    _check_labels(version, output, info)
+
+
+def _check_labels(version: Version, output: Output, info: TensorInfo) -> None:
+    labels = len(version.manifest.id2label)
+    shape = info.shape or ()
+    if not labels:
+        return
+    many = f"id2label has {labels} label(s)"
+    if output.decode in _FLAT and len(shape) == 2:  # noqa: PLR2004
+        _check_side(info, 1, (labels,), many)
+    elif output.decode in _WIDTHS:
+        axis, extra = _WIDTHS[output.decode]
+        needs = f"{many}, so that '{output.decode}' has {extra} + {labels} numbers a box"
+        _check_side(info, axis, (labels + extra,), needs)
+    elif output.decode == "scores" and len(shape) == 3:  # noqa: PLR2004
+        right = (labels, labels + 1) if output.background else (labels,)
+        _check_side(info, 2, right, many)
+
+
+def _check_side(info: TensorInfo, axis: int, right: Iterable[Any], told: str) -> None:
+    shape = info.shape or ()
+    if axis < len(shape) and shape[axis] is not None and shape[axis] not in tuple(right):
+        raise ModelError(f"{told}, but the tensor is {info}")

@@ -1,0 +1,105 @@
+"""A run with made-up inputs: whether the model runs at all, and whether its batch is free."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.errors import StreamerError
+from streamer.infer.session import Session, TensorInfo
+from streamer.models import Version
+from streamer.models.manifest import ImageInput, TextInput
+
+_TOKENS = 8
+_SIDE = 64
+_FREE = 2
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of it.
+
+    Attributes:
+        outputs: of the largest batch that ran; None if not even one item did.
+        error: why one item, or else two, did not run.
+    """
+
+    outputs: Mapping[str, Any] | None
+    size: int
+    error: str | None
+
+
+def tried(version: Version, session: Session) -> Trial:
+    """Run two items, and where that fails, one.
+
+    A batch declared free may be none: a graph that reshapes to one item fails with two, or mixes
+    them into outputs that do not begin with the batch.
+    """
+    size = session.max_batch or _FREE
+    error = None
+    for items in dict.fromkeys((size, 1)):
+        try:
+            outputs = session.run(made_up(version, session.inputs, items))
+        except StreamerError as failure:
+            error = str(failure)
+            continue
+        if items == 1 or all(_rows(value) == items for value in outputs.values()):
+            return Trial(outputs, items, error)
+        rows = ", ".join(f"'{name}' {_rows(value)}" for name, value in outputs.items())
+        error = f"of {items} items came: {rows}"
+    return Trial(None, 0, error)
+
+
+def made_up(
+    version: Version, inputs: Mapping[str, TensorInfo], items: int
+) -> dict[str, NDArray[Any]]:
+    """Make inputs of a likely shape: zeros, with a mask of ones."""
+    feeds: dict[str, NDArray[Any]] = {}
+    for name, tensor in version.manifest.inputs.items():
+        if isinstance(tensor, ImageInput) and name in inputs:
+            feeds[name] = np.zeros((items, *_picture(tensor, inputs[name])), _numpy(tensor.dtype))
+        elif isinstance(tensor, TextInput):
+            length = min(_TOKENS, tensor.max_length)
+            for part, takes in tensor.tensors.items():
+                if part in inputs:
+                    feeds[part] = _text_part(inputs[part], takes, items, length)
+    return feeds
+
+
+def picture_size(tensor: ImageInput) -> tuple[int | None, int | None]:
+    """Give height and width of a picture as it enters the model; None where pictures differ."""
+    if tensor.do_center_crop and tensor.crop_size is not None:
+        return tensor.crop_size.height, tensor.crop_size.width
+    if tensor.resize_rule in ("stretch", "letterbox"):
+        return tensor.size.height, tensor.size.width
+    return None, None
+
+
+def _picture(tensor: ImageInput, info: TensorInfo) -> tuple[int, ...]:
+    height, width = picture_size(tensor)
+    shape = info.shape if info.shape and len(info.shape) == len("NCHW") else (None,) * 4
+    planes = 1 if tensor.channels == "GRAY" else 3
+    default = tensor.size.shortest_edge or _SIDE
+    if tensor.layout == "NHWC":
+        return height or shape[1] or default, width or shape[2] or default, planes
+    return planes, height or shape[2] or default, width or shape[3] or default
+
+
+def _text_part(info: TensorInfo, takes: str, items: int, length: int) -> NDArray[Any]:
+    if takes == "string":
+        return np.full(items, "a", dtype=object)
+    fixed = info.shape[1] if info.shape and len(info.shape) == _FREE else None
+    value = 1 if takes == "mask" else 0
+    return np.full((items, fixed or length), value, dtype=_numpy(info.dtype))
+
+
+def _numpy(dtype: str) -> np.dtype[Any]:
+    return np.dtype(object if dtype == "string" else dtype)
+
+
+def _rows(value: Any) -> int:
+    if isinstance(value, np.ndarray):
+        return value.shape[0] if value.ndim else 1
+    return len(value)

@@ -1,0 +1,96 @@
+"""The `model.yaml` that a model without one needs, as far as its graph tells it."""
+
+from pathlib import Path
+
+from streamer.models.graph import Graph, Tensor, shape_text
+
+_PICTURE_RANK = 4
+_SEQUENCE = {"input_ids": "ids", "attention_mask": "mask", "token_type_ids": "types"}
+
+
+def template(file: Path, graph: Graph, task: str | None) -> str:
+    """Write the manifest to complete; what is unknown stands in <>."""
+    likely = task or _likely_task(graph)
+    lines = [
+        f"  name: {file.stem if file.stem != 'model' else file.resolve().parent.name}",
+        '  version: "1"',
+        f"  task: {likely}",
+        f"  files: {{{file.name}: <sha256:… of the file>}}",
+    ]
+    if likely != "sentence-similarity":
+        lines.append(f"  id2label: {_labels(graph, likely)}")
+    lines.append("  inputs:")
+    if _is_text(graph):
+        lines += _text_lines(graph, likely)
+    else:
+        lines += [line for tensor in graph.inputs for line in _image_lines(tensor, likely)]
+    lines.append("  outputs:")
+    lines += [_output_line(tensor, likely) for tensor in graph.outputs]
+    return "\n".join(lines)
+
+
+def _likely_task(graph: Graph) -> str:
+    if _is_text(graph):
+        ranks = [len(tensor.shape or ()) for tensor in graph.outputs]
+        return "sentence-similarity" if max(ranks, default=0) > 2 else "text-classification"  # noqa: PLR2004
+    several = len(graph.outputs) > 1 or len(graph.outputs[0].shape or ()) > 2  # noqa: PLR2004
+    return "object-detection" if several else "image-classification"
+
+
+def _is_text(graph: Graph) -> bool:
+    return any(tensor.name in _SEQUENCE or tensor.dtype == "string" for tensor in graph.inputs)
+
+
+def _labels(graph: Graph, task: str) -> str:
+    if graph.class_labels:
+        return "{" + ", ".join(f"{i}: {label}" for i, label in enumerate(graph.class_labels)) + "}"
+    shape = graph.outputs[0].shape
+    if task.endswith("classification") and shape and shape[-1]:
+        return f"{{0: <label>, 1: <label>, …}}   # {shape[-1]} labels"
+    return "{0: <label>, 1: <label>, …}"
+
+
+def _image_lines(tensor: Tensor, task: str) -> list[str]:
+    shape = tensor.shape if tensor.shape and len(tensor.shape) == _PICTURE_RANK else (None,) * 4
+    last = shape[3] in (1, 3)
+    height, width = (shape[1], shape[2]) if last else (shape[2], shape[3])
+    channels = "GRAY" if (shape[3] if last else shape[1]) == 1 else "<RGB or BGR>"
+    resize = "resize: <letterbox or stretch>, " if task == "object-detection" else ""
+    layout = "NHWC" if last else "NCHW"
+    size = f"{{height: {height or '<pixels>'}, width: {width or '<pixels>'}}}"
+    kind = f"kind: image, layout: {layout}, channels: {channels}, dtype: {tensor.dtype}"
+    lines = [
+        f"    {tensor.name}: {{{kind},",
+        f"      size: {size}, {resize}resample: <pillow-bilinear, opencv-linear, …>,",
+    ]
+    if tensor.dtype == "uint8":
+        lines[-1] = lines[-1].rstrip(",") + "}"
+        return lines
+    lines.append(
+        "      rescale_factor: <1.0 or 0.00392156862745098>, "
+        "image_mean: <[0.485, 0.456, 0.406] or [0, 0, 0]>, "
+        "image_std: <[0.229, 0.224, 0.225] or [1, 1, 1]>}"
+    )
+    return lines
+
+
+def _text_lines(graph: Graph, task: str) -> list[str]:
+    tensors = ", ".join(
+        f"{tensor.name}: "
+        + ("string" if tensor.dtype == "string" else _SEQUENCE.get(tensor.name, "<ids or mask>"))
+        for tensor in graph.inputs
+    )
+    if any(tensor.dtype == "string" for tensor in graph.inputs):
+        return [f"    text: {{kind: text, tensors: {{{tensors}}}}}"]
+    pair = "<whether both sentences go in together>" if task == "sentence-similarity" else "false"
+    cut = "tokenizer: tokenizer.json, max_length: <tokens>"
+    return [f"    text: {{kind: text, {cut}, pair: {pair}, tensors: {{{tensors}}}}}"]
+
+
+def _output_line(tensor: Tensor, task: str) -> str:
+    choices = {
+        "object-detection": "<yolox, yolov5, yolov8, detections, boxes, scores, labels or count>",
+        "sentence-similarity": "<embedding, pooling: mean, cls or none; or score>",
+    }.get(task, "<logits or probabilities>")
+    seen = f"{tensor.dtype} {shape_text(tensor.shape)}"
+    return f"    {tensor.name}: {{decode: {choices}}}   # {seen}"

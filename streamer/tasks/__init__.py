@@ -1,0 +1,87 @@
+"""What streamer can do with a record: tasks, by the names Hugging Face gives them.
+
+A task fixes which samples it takes and what its answers look like. How a model's tensors become
+such an answer is the business of `postprocess`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+from streamer.config.files import suggestion
+from streamer.errors import ConfigError
+
+Kind = Literal["image", "text", "pair"]
+
+_LABEL = {"type": "string"}
+_SCORE = {"type": "number"}
+_PIXEL = {"type": "integer", "minimum": 0}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task.
+
+    Attributes:
+        kinds: samples that it answers.
+        output_schema: JSON Schema of `output` in a prediction.
+        yields_crops: whether another step may work on the boxes it finds.
+    """
+
+    name: str
+    kinds: frozenset[Kind]
+    output_schema: dict[str, Any]
+    yields_crops: bool = False
+
+
+def _object(**properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _array(items: dict[str, Any], description: str) -> dict[str, Any]:
+    return {"type": "array", "items": items, "description": description}
+
+
+_LABELS = _array(_object(label=_LABEL, score=_SCORE), "labels, best first")
+_BOX = _object(xmin=_PIXEL, ymin=_PIXEL, xmax=_PIXEL, ymax=_PIXEL)
+_OBJECTS = _array(
+    _object(
+        label=_LABEL,
+        score=_SCORE,
+        box={**_BOX, "description": "pixels of the upright original picture"},
+    ),
+    "objects found, best first",
+)
+
+_ALL = (
+    Task("image-classification", frozenset({"image"}), _LABELS),
+    Task("object-detection", frozenset({"image"}), _OBJECTS, yields_crops=True),
+    Task("text-classification", frozenset({"text", "pair"}), _LABELS),
+    Task(
+        "sentence-similarity",
+        frozenset({"pair"}),
+        {**_object(score=_SCORE), "description": "how alike the two sentences are"},
+    ),
+)
+TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for task in _ALL})
+
+
+def task_named(name: str) -> Task:
+    """Find a task by its name.
+
+    Raises:
+        ConfigError: there is none; says which is meant, or which there are.
+    """
+    task = TASKS.get(name)
+    if task is None:
+        raise ConfigError(f"there is no task '{name}'{suggestion(name, TASKS)}")
+    return task
+
+
+__all__ = ["TASKS", "Kind", "Task", "task_named"]
