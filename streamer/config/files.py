@@ -1,70 +1,60 @@
 """YAML files into sections, with errors that name the file, the line and what would be right."""
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from streamer.config.explain import explained, suggestion
+from streamer.config.section import Location
+from streamer.config.units import PlainNumber
 from streamer.errors import ConfigError
 
+__all__ = ["explained", "load_section", "read_yaml", "suggestion"]
+
 Model = TypeVar("Model", bound=BaseModel)
-Path_ = tuple[str | int, ...]
 _MAX_FILE_BYTES = 4 * 2**20
+# Far above any real file; aliases of aliases would grow without end.
+_MAX_NODES = 200_000
+_MAX_DEPTH = 100
 
 
-def read_yaml(path: Path) -> tuple[Any, dict[Path_, int]]:
+class _Loader(yaml.SafeLoader):
+    """The safe loader, marking numbers that nobody has given a unit."""
+
+
+def _plain_number(loader: _Loader, node: yaml.ScalarNode) -> PlainNumber:
+    return PlainNumber(loader.construct_yaml_float(node))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _plain_number)
+
+
+def read_yaml(path: Path) -> tuple[Any, dict[Location, int]]:
     """Read a YAML file.
 
     Returns:
-        Its content, and the line (from 1) at which each key or list entry stands.
+        Its content, and the line (from 1) at which each key or list entry stands; a place's
+        parts are text, indices of lists too.
 
     Raises:
         ConfigError: the file is missing, too large or no YAML.
     """
+    text = _read(path)
     try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            message = f"{path}: larger than 4 MiB, which no configuration file is"
-            raise ConfigError(message)
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        message = f"{path}: cannot be read: {error.strerror or error}"
-        raise ConfigError(message) from error
-    except UnicodeDecodeError as error:
-        message = f"{path}: is not UTF-8 text"
-        raise ConfigError(message) from error
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
+        node = yaml.compose(text, Loader=_Loader)
+        lines = _lines(node, path)
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader, see above
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        message = f"{path}{line}: no valid YAML: {getattr(error, 'problem', None) or error}"
-        raise ConfigError(message) from error
-    lines: dict[Path_, int] = {}
-    if node is not None:
-        _note_lines(node, (), lines, path)
+        raise ConfigError(f"{path}{_marked(error)}") from error
+    except ValueError as error:
+        # The loader's own checks of dates and of numbers in odd notations.
+        raise ConfigError(f"{path}: no valid YAML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: nested deeper than any configuration is") from error
     return content, lines
-
-
-def _note_lines(node: yaml.Node, at: Path_, lines: dict[Path_, int], path: Path) -> None:
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                message = f"{path}:{key.start_mark.line + 1}: the key '{key.value}' stands twice"
-                raise ConfigError(message)
-            seen.add(key.value)
-            here = (*at, key.value)
-            lines[here] = key.start_mark.line + 1
-            _note_lines(value, here, lines, path)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            here = (*at, index)
-            lines[here] = value.start_mark.line + 1
-            _note_lines(value, here, lines, path)
 
 
 def load_section(path: Path, model: type[Model]) -> Model:
@@ -74,74 +64,76 @@ def load_section(path: Path, model: type[Model]) -> Model:
         ConfigError: naming file, line, key, what is wrong and what would be right.
     """
     content, lines = read_yaml(path)
-    if not isinstance(content, Mapping):
-        message = f"{path}: expected keys with values, found {type(content).__name__}"
-        raise ConfigError(message)
+    content = mapping(content, path)
     try:
         return model.model_validate(content)
     except ValidationError as error:
         raise ConfigError(explained(error, model, str(path), lines)) from error
 
 
-def explained(
-    error: ValidationError, model: type[BaseModel], source: str, lines: Mapping[Path_, int]
-) -> str:
-    """Turn pydantic's errors into one line each: where, what is wrong, what would be right."""
-    told = []
-    for detail in error.errors():
-        location = tuple(part for part in detail["loc"] if part in _parts(lines) or not lines)
-        line = _line(tuple(detail["loc"]), lines)
-        where = f"{source}:{line}" if line else source
-        key = ".".join(str(part) for part in (location or detail["loc"]))
-        if detail["type"] == "extra_forbidden":
-            known = _known_keys(model, detail["loc"][:-1])
-            told.append(f"{where}: unknown key '{key}'{suggestion(str(detail['loc'][-1]), known)}")
-        elif detail["type"] == "missing":
-            told.append(f"{where}: '{'.'.join(map(str, detail['loc']))}' is missing")
-        else:
-            text = detail["msg"].removeprefix("Value error, ")
-            told.append(f"{where}: {key}: {text}" if key else f"{where}: {text}")
-    return "\n".join(dict.fromkeys(told))
+def mapping(content: Any, path: Path) -> Mapping[str, Any]:
+    """Refuse a file that is no mapping.
+
+    Raises:
+        ConfigError: it is empty, a list, or one value.
+    """
+    if isinstance(content, Mapping):
+        return content
+    if content is None:
+        raise ConfigError(f"{path}: the file is empty; expected keys with values")
+    found = "a list" if isinstance(content, list) else f"only {content!r:.60}"
+    raise ConfigError(f"{path}:1: expected keys with values, as in 'name: street'; found {found}")
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """Say which known word was probably meant, or list those there are."""
-    known = list(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean '{close[0]}'?"
-    return f"; known are {', '.join(known)}" if known else ""
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            raise ConfigError(f"{path}: larger than 4 MiB, which no configuration file is")
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text") from error
 
 
-def _parts(lines: Mapping[Path_, int]) -> set[str | int]:
-    return {part for path in lines for part in path}
+def _marked(error: yaml.YAMLError) -> str:
+    """Say what YAML's reader stumbled over, and where."""
+    mark = getattr(error, "problem_mark", None)
+    line = f":{mark.line + 1}" if mark else ""
+    problem = str(getattr(error, "problem", None) or error)
+    if "'\\t'" in problem:
+        return f"{line}: a tab where YAML wants spaces"
+    if "mapping values are not allowed here" in problem:
+        problem += " (a ':' too many, a missing space behind one, or a wrong indentation)"
+    return f"{line}: no valid YAML: {problem}"
 
 
-def _line(location: Path_, lines: Mapping[Path_, int]) -> int | None:
-    """Find the line of a place, or of the nearest place around it."""
-    while location:
-        if location in lines:
-            return lines[location]
-        # pydantic puts the names of union members into the path; the file has none of them
-        shorter = tuple(part for part in location if part in _parts(lines))
-        location = shorter if len(shorter) < len(location) else location[:-1]
-    return None
+def _lines(root: yaml.Node | None, path: Path) -> dict[Location, int]:
+    """Note the line of every key and list entry, refusing keys that stand twice."""
+    lines: dict[Location, int] = {}
+    waiting: list[tuple[yaml.Node, Location]] = [(root, ())] if root is not None else []
+    while waiting:
+        node, at = waiting.pop()
+        if len(lines) > _MAX_NODES or len(at) > _MAX_DEPTH:
+            raise ConfigError(f"{path}: larger, once its aliases are followed, than any real file")
+        for here, line, child in _children(node, at, path):
+            if here in lines and isinstance(node, yaml.MappingNode):
+                raise ConfigError(f"{path}:{line}: the key '{here[-1]}' stands twice")
+            lines[here] = line
+            waiting.append((child, here))
+    return lines
 
 
-def _known_keys(model: type[BaseModel], location: Path_) -> list[str]:
-    """List the keys that the section at a place takes."""
-    here: list[type[BaseModel]] = [model]
-    for part in location:
-        found: list[type[BaseModel]] = []
-        for section in here:
-            field = section.model_fields.get(str(part))
-            if field is not None:
-                found += _sections_in(field.annotation)
-        here = found or here
-    return sorted({name for section in here for name in section.model_fields})
-
-
-def _sections_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [section for part in get_args(annotation) for section in _sections_in(part)]
+def _children(node: yaml.Node, at: Location, path: Path) -> list[tuple[Location, int, yaml.Node]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                line = key.start_mark.line + 1
+                raise ConfigError(f"{path}:{line}: a key must be plain text, not a list or keys")
+        return [((*at, key.value), key.start_mark.line + 1, value) for key, value in node.value]
+    if isinstance(node, yaml.SequenceNode):
+        return [
+            ((*at, str(index)), value.start_mark.line + 1, value)
+            for index, value in enumerate(node.value)
+        ]
+    return []

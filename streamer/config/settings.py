@@ -1,21 +1,16 @@
 """Settings of the process: environment, `.env`, then a YAML file; secrets also from files."""
 
-import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    YamlConfigSettingsSource,
-)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from streamer.config.files import explained, read_yaml
-from streamer.config.section import Section
+from streamer.config.explain import explained
+from streamer.config.section import Location, Section, misfits
+from streamer.config.sources import GivenSource, given_to, places, variable
 from streamer.config.units import Duration, Size
 from streamer.errors import ConfigError
 
@@ -61,11 +56,30 @@ class KafkaSettings(Section):
     """Whether missing output and dead-letter topics are created."""
 
     @model_validator(mode="after")
-    def _sasl_is_whole(self) -> Self:
-        if self.security_protocol.startswith("SASL") and self.sasl_mechanism is None:
-            message = "sasl_mechanism is needed with security_protocol " + self.security_protocol
-            raise ValueError(message)
+    def _fits(self) -> Self:
+        found = list(self._misfits())
+        if found:
+            raise misfits("kafka", found)
         return self
+
+    def _misfits(self) -> Iterator[tuple[Location, str]]:
+        """Find settings that lack, or contradict, another one."""
+        if self.security_protocol.startswith("SASL"):
+            if self.sasl_mechanism is None:
+                yield ("sasl_mechanism",), f"is needed with {self.security_protocol}"
+            elif self.sasl_mechanism != "OAUTHBEARER":
+                for name in ("sasl_plain_username", "sasl_plain_password"):
+                    if getattr(self, name) is None:
+                        yield (name,), f"is needed with {self.sasl_mechanism}"
+        elif self.sasl_mechanism is not None:
+            told = "proves no identity; with sasl_mechanism write SASL_SSL or SASL_PLAINTEXT"
+            yield ("security_protocol",), f"{self.security_protocol} {told}"
+        for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
+            path = getattr(self, name)
+            if path is not None and not path.is_file():
+                yield (name,), f"{path}: there is no such file"
+        if self.heartbeat_interval >= self.session_timeout:
+            yield ("heartbeat_interval",), "must be below session_timeout, best a third of it"
 
 
 class HttpSettings(Section):
@@ -98,7 +112,7 @@ class ModelSettings(Section):
 class LineSettings(Section):
     """The process's own limits."""
 
-    memory: Size = 512 * 2**20
+    memory: Size = 2**30
     """Bytes of records, encoded and decoded, in the line of a topology at once."""
     decode_threads: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
     """Threads that decode and tokenise."""
@@ -114,16 +128,17 @@ class Settings(BaseSettings):
     """Everything that says where and how, not what flows."""
 
     model_config = SettingsConfigDict(
-        env_prefix="STREAMER_",
-        env_nested_delimiter="__",
-        env_file=".env",
-        extra="ignore",
+        extra="forbid",
         frozen=True,
         use_attribute_docstrings=True,
+        hide_input_in_errors=True,
     )
 
+    config_file: ClassVar[Path | None] = None
+    """YAML file that the settings are read from."""
+
     instance: str = Field(default_factory=socket.gethostname)
-    """Name of this replica; part of its transactional ids."""
+    """Name of this replica, part of its transactional ids; the host's name if left out."""
     kafka: KafkaSettings = KafkaSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
@@ -135,67 +150,33 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base's signature
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - sources of our own read these
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: arguments, environment, `.env`, then the YAML file."""
-        yaml_file = settings_cls.model_config.get("yaml_file")
-        sources = (init_settings, env_settings, dotenv_settings)
-        if yaml_file is None:
-            return sources
-        return (*sources, YamlConfigSettingsSource(settings_cls))
+        given = given_to(settings_cls, cls.config_file)
+        return (init_settings, *(GivenSource(settings_cls, source) for source in given))
 
 
 def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
     """Read the settings.
 
     Args:
-        config: YAML file with lowest precedence.
-        overrides: sections with highest precedence (from the command line).
+        config: YAML file; environment and `.env` go before it.
+        overrides: sections, or parts of them, that go before everything (from the command line).
 
     Raises:
-        ConfigError: a setting is unknown or wrong; the message names it.
+        ConfigError: a setting is unknown or wrong; the message names it and where it was given.
     """
-    lines: Mapping[tuple[str | int, ...], int] = {}
-    if config is not None:
-        _, lines = read_yaml(config)
 
     class WithFile(Settings):
-        model_config = SettingsConfigDict(
-            yaml_file=config, extra="forbid" if config else "ignore", env_file=".env"
-        )
+        config_file: ClassVar[Path | None] = config
 
-    secrets = secrets_from_files(os.environ)
-    for name, value in secrets.items():
-        section, key = name
-        overrides[section] = {key: value, **dict(overrides.get(section) or {})}
     try:
         return WithFile(**overrides)
     except ValidationError as error:
-        source = f"{config} and environment" if config else "environment (STREAMER_…)"
-        raise ConfigError(explained(error, Settings, source, lines)) from error
-
-
-def secrets_from_files(environment: Mapping[str, str]) -> dict[tuple[str, str], str]:
-    """Find `STREAMER_SECTION__KEY_FILE` variables and read the files they name.
-
-    Raises:
-        ConfigError: such a file cannot be read.
-    """
-    found = {}
-    for section_name, section in Settings.model_fields.items():
-        if not isinstance(section.annotation, type) or not issubclass(section.annotation, Section):
-            continue
-        for key, field in section.annotation.model_fields.items():
-            if "SecretStr" not in str(field.annotation):
-                continue
-            variable = f"STREAMER_{section_name}__{key}_FILE".upper()
-            if variable in environment:
-                try:
-                    text = Path(environment[variable]).read_text(encoding="utf-8")
-                except OSError as error:
-                    message = f"{variable}: {environment[variable]}: {error.strerror}"
-                    raise ConfigError(message) from error
-                found[section_name, key] = text.strip()
-    return found
+        origins = {location: variable(location) for location in places(Settings)}
+        for source in reversed(given_to(Settings, config)):
+            origins |= source.origins
+        raise ConfigError(explained(error, Settings, "settings", {}, origins)) from error

@@ -1,16 +1,38 @@
 """The topology file: which topics flow through which models into which topics."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from streamer.config.files import load_section, suggestion
-from streamer.config.section import Section
+from streamer.config.explain import suggestion
+from streamer.config.files import load_section
+from streamer.config.schema import file_schema
+from streamer.config.section import Location, Section, misfits
+from streamer.config.texts import text_like
 from streamer.config.units import Duration, Size
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
-TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+_MAX_TOPIC_NAME = 249
+Name = Annotated[
+    str,
+    text_like(
+        r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}",
+        "a name of letters, digits, '.', '_' and '-', as in street-1",
+    ),
+]
+TopicName = Annotated[
+    str,
+    text_like(
+        r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}",
+        "a topic's name: at most 249 letters, digits, '.', '_' and '-'",
+    ),
+]
+Colour = Annotated[str, text_like(r"#[0-9a-fA-F]{6}", "a colour, as in '#ffffff' (in quotes)")]
+Device = Annotated[
+    str,
+    text_like(r"auto|cpu|cuda(:\d+)?|(GPU|MIG)-[\w/-]+", "auto, cpu, cuda, cuda:N or a GPU's UUID"),
+]
 ClientSettings = dict[str, Any]
 
 
@@ -32,7 +54,7 @@ class Images(Section):
 
     truncated: Literal["reject", "allow"] = "reject"
     """Whether a picture whose end is missing is answered from what is there."""
-    background: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
+    background: Colour | None = None
     """Colour put behind transparent pixels; without it the alpha channel is dropped."""
 
 
@@ -105,7 +127,7 @@ class ModelRef(Section):
     """A directory or a file (looked up beside this file, then in STREAMER_MODELS__DIR), or
     `registry:NAME`."""
     batch: Batch = Batch()
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|(GPU|MIG)-[\w/-]+)$")] = "auto"
+    device: Device = "auto"
     """`auto`, `cpu`, `cuda:N`, or the UUID of a GPU."""
     sessions: Annotated[int, Field(gt=0, le=64)] | Literal["auto"] = "auto"
     """Sessions that share a wave's batches."""
@@ -158,7 +180,7 @@ class WaveLimits(Section):
 
     max_records: Annotated[int, Field(gt=0)] = 4096
     """Records of a wave at the most."""
-    max_bytes: Size = 64 * 2**20
+    max_bytes: Size = 256 * 2**20
     """Encoded plus decoded bytes of a wave at the most; a larger record passes alone."""
 
 
@@ -186,7 +208,6 @@ class Topology(Section):
     commit_interval: Duration = 0.1
     """Longest time that answered records wait for their commit."""
 
-
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, content: Any) -> Any:
@@ -207,35 +228,56 @@ class Topology(Section):
         }
 
     @model_validator(mode="after")
-    def _steps_fit(self) -> Self:
+    def _fits(self) -> Self:
+        found = [*self._misfits_of_steps(), *self._misfits_of_topics()]
+        if found:
+            raise misfits("topology", found)
+        return self
+
+    def _misfits_of_steps(self) -> Iterator[tuple[Location, str]]:
+        """Find steps without a model, or without what they work on."""
         if not self.steps:
-            message = "no model at work: write 'model:', or 'models:' and 'steps:'"
-            raise ValueError(message)
+            yield (), "no model at work: write 'model:', or 'models:' and 'steps:'"
         earlier: list[str] = []
         for name, step in self.steps.items():
+            at: Location = ("steps", name)
             if step.model not in self.models:
                 hint = suggestion(step.model, self.models)
-                message = f"steps.{name}.model: there is no model '{step.model}'{hint}"
-                raise ValueError(message)
+                yield (*at, "model"), f"there is no model '{step.model}'{hint}"
             if step.from_ is not None:
-                origin, dot, part = step.from_.partition(".")
+                origin, dot, part = step.from_.rpartition(".")
                 if not dot or part != "crops":
-                    message = f"steps.{name}.from: write STEP.crops; got '{step.from_}'"
-                    raise ValueError(message)
-                if origin not in earlier:
+                    yield (*at, "from"), f"expected STEP.crops; got '{step.from_}'"
+                elif origin not in earlier:
                     hint = suggestion(origin, earlier)
-                    message = f"steps.{name}.from: no step '{origin}' stands before it{hint}"
-                    raise ValueError(message)
+                    yield (*at, "from"), f"no step '{origin}' stands before this one{hint}"
             earlier.append(name)
-        written = {self.sink.topic}
+
+    def _misfits_of_topics(self) -> Iterator[tuple[Location, str]]:
+        """Find topics that would feed themselves or mix what must stay apart."""
+        read = self.source.topics
+        if len(set(read)) < len(read):
+            yield ("source", "topics"), "a topic stands twice"
         if self.deadletter_topic == self.sink.topic:
-            message = "deadletter.topic: must not be the topic of the predictions"
-            raise ValueError(message)
-        written.add(self.deadletter_topic)
-        for topic in written & set(self.source.topics):
-            message = f"the topic '{topic}' is read and written: the records would go in circles"
-            raise ValueError(message)
-        return self
+            yield ("deadletter", "topic"), "must not be the topic of the predictions"
+        if len(self.deadletter_topic) > _MAX_TOPIC_NAME:
+            yield (
+                ("sink", "topic"),
+                "too long to add '.deadletters' to it: write deadletter: {topic: NAME}",
+            )
+        for at, topic in (
+            (("sink", "topic"), self.sink.topic),
+            (("deadletter", "topic"), self.deadletter_topic),
+        ):
+            if topic in read:
+                told = f"the topic '{topic}' is also read: its records would go in circles"
+                yield at, told
+
+    @property
+    def unused_models(self) -> list[str]:
+        """The models that no step names: probably a slip, but none that harms."""
+        used = {step.model for step in self.steps.values()}
+        return [name for name in self.models if name not in used]
 
     @property
     def group(self) -> str:
@@ -259,7 +301,4 @@ def load_topology(path: Path) -> Topology:
 
 def topology_schema() -> dict[str, Any]:
     """Give the JSON Schema of a topology file, for editors."""
-    schema = Topology.model_json_schema(by_alias=True)
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "streamer topology"
-    return schema
+    return file_schema(Topology, "streamer topology")
