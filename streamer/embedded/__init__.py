@@ -2,6 +2,6 @@
 
 from streamer.embedded.broker import EmbeddedKafka
 from streamer.embedded.cluster import EmbeddedCluster
-from streamer.embedded.jars import KAFKA_VERSION
+from streamer.embedded.jars import KAFKA_VERSION, class_path
 
-__all__ = ["KAFKA_VERSION", "EmbeddedCluster", "EmbeddedKafka"]
+__all__ = ["KAFKA_VERSION", "EmbeddedCluster", "EmbeddedKafka", "class_path"]

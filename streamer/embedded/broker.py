@@ -1,8 +1,6 @@
 """A single-node Kafka in a command, a demo or a test."""
 
-import errno
 import shutil
-import socket
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,42 +8,12 @@ from types import TracebackType
 from typing import Self
 
 from streamer.embedded.node import DataFolder, Node, new_cluster_id
+from streamer.embedded.ports import free_ports, require_free
 from streamer.embedded.properties import HOST, NodeSettings
-from streamer.errors import ConfigError
 
 _NODE_ID = 1
 DEFAULT_PORT = 9092
 DEFAULT_HEAP_MB = 384
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports of this machine that nobody listens on now."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for each in held:
-            each.bind((HOST, 0))
-        return [int(each.getsockname()[1]) for each in held]
-    finally:
-        for each in held:
-            each.close()
-
-
-def require_free(port: int) -> None:
-    """Refuse a port that cannot be listened on.
-
-    Raises:
-        ConfigError: it is taken, or not allowed.
-    """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
-            reason = "another process listens on it" if taken else error.strerror
-            raise ConfigError(
-                f"port {port} of {HOST} cannot be used: {reason}; choose another port",
-            ) from error
 
 
 class EmbeddedKafka:
@@ -105,6 +73,15 @@ class EmbeddedKafka:
         except BaseException:
             self.close()
             raise
+
+    def require_running(self) -> None:
+        """Check that Kafka has not ended by itself.
+
+        Raises:
+            BrokerError: it has; the message ends with what it said.
+        """
+        if self._node is not None:
+            self._node.require_running()
 
     def stop(self) -> None:
         """Stop it in good order; `start` brings it back."""

@@ -3,12 +3,13 @@
 import shutil
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from streamer.embedded.broker import free_ports
 from streamer.embedded.node import DataFolder, Node, new_cluster_id
+from streamer.embedded.ports import free_ports
 from streamer.embedded.properties import HOST, NodeSettings
 
 _HEAP_MB = 256
@@ -59,10 +60,9 @@ class EmbeddedCluster:
         """
         try:
             self._describe()
-            for node in self.nodes.values():
-                node.start(self._cluster_id, remove=self._root)
-            for node in self.nodes.values():
-                node.wait_ready()
+            with ThreadPoolExecutor(len(self.nodes)) as pool:
+                # All at once: a node is ready when most of the others are there too.
+                list(pool.map(self.start_node, self.nodes))
         except BaseException:
             self.close()
             raise

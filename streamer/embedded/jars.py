@@ -1,7 +1,9 @@
 """Kafka's jars: which ones, where they are kept, and that they are what was pinned."""
 
 import hashlib
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +21,9 @@ LOCK_FILE = Path(__file__).with_name("kafka.lock")
 
 _PARALLEL_DOWNLOADS = 4
 _HTTP_TIMEOUT_S = 60
+
+_SCRATCH = ".fetching-"
+_SCRATCH_OLD_S = 3600
 
 Progress = Callable[[int, int], None]
 """Called with the bytes fetched so far and the bytes to fetch."""
@@ -133,12 +138,19 @@ def _fetch_all(jars: Sequence[Jar], folder: Path, fetch: Fetch, progress: Progre
     progress(done, total)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as scratch:
+        _sweep(folder)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=_SCRATCH) as scratch:
             for jar in _fetched(jars, Path(scratch), folder, fetch):
                 done += jar.size_bytes
                 progress(done, total)
     except OSError as error:
         raise ConfigError(f"Kafka's jars cannot be kept in {folder}: {error}") from error
+
+
+def _sweep(folder: Path) -> None:
+    for scratch in folder.glob(f"{_SCRATCH}*"):
+        if time.time() - scratch.stat().st_mtime > _SCRATCH_OLD_S:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _fetched(jars: Sequence[Jar], scratch: Path, folder: Path, fetch: Fetch) -> Iterable[Jar]:

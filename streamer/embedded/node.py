@@ -19,8 +19,14 @@ _ASK_EVERY_S = 0.05
 
 
 def new_cluster_id() -> str:
-    """Return a random id as Kafka writes them: 16 bytes in base64 for URLs, without padding."""
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    """Return a random id as Kafka writes them: 16 bytes in base64 for URLs, without padding.
+
+    None begins with a dash, as Kafka's own do not: its tools would take it for an option.
+    """
+    while True:
+        text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not text.startswith("-"):
+            return text
 
 
 class DataFolder:
@@ -77,12 +83,13 @@ class Node:
         return 0 if self._process is None else self._process.pid
 
     def start(self, cluster_id: str, *, remove: Path | None = None) -> None:
-        """Start the process, formatting the folder if it is new; does not wait.
+        """Start the process anew, formatting the folder if it is new; does not wait.
 
         Args:
             cluster_id: what a new folder is formatted with.
             remove: folder to remove should this process die before it stops the node.
         """
+        self.stop()
         text = rendered(server_properties(self.settings))
         self._folder.properties.write_text(text, encoding="utf-8")
         if not self._folder.formatted:
@@ -106,6 +113,15 @@ class Node:
             if time.monotonic() > deadline:
                 raise self._failure(f"Kafka was not ready within {timeout_s:g} s")
             time.sleep(_ASK_EVERY_S)
+
+    def require_running(self) -> None:
+        """Check that the process has not ended by itself.
+
+        Raises:
+            BrokerError: it has; the message ends with what it said.
+        """
+        if not self.running:
+            raise self._failure("Kafka ended by itself")
 
     def stop(self) -> None:
         """Let it shut down in good order."""
