@@ -43,7 +43,9 @@ def parse_duration(value: Any) -> float:
 
 
 def parse_size(value: Any) -> int:
-    """Turn `64MiB` into bytes; a positive int is taken as bytes."""
+    """Turn `64MiB` into bytes; a whole number is taken as bytes."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
     return int(_with_unit(value, _BYTES, "64MiB"))
@@ -110,7 +112,7 @@ Size = Annotated[
         {
             "type": ["string", "integer"],
             "format": "size-with-unit",
-            "pattern": _pattern(_BYTES),
+            "pattern": rf"{_pattern(_BYTES)}|^\d+$",
             "examples": ["64MiB", "1GB"],
         }
     ),
