@@ -59,9 +59,6 @@ def rows_checked(array: NDArray[Any], name: str, items: int) -> NDArray[Any]:
 
 def finite_rows(array: Floats) -> NDArray[np.bool_]:
     """Tell which items have nothing but numbers."""
-    # a sum is infinite or NaN if any part is; the slow look is only for those
-    if np.isfinite(array.sum(dtype=np.float64)):
-        return np.ones(len(array), dtype=np.bool_)
     return np.asarray(np.isfinite(array).reshape(len(array), -1).all(axis=1), dtype=np.bool_)
 
 

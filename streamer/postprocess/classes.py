@@ -95,20 +95,23 @@ class Classes(OnePart):
         finite = finite_rows(scores)
         scores = applied(function, np.where(finite[:, None], scores, 0))
         count = min(self._top_k, scores.shape[1])
-        # the count-th best of each row; only what reaches it is sorted
-        bars = np.partition(scores, -count, axis=1)[:, -count]
+        # the count-th best of each row: only what reaches it is sorted
+        bars = np.partition(scores, -count, axis=1)[:, -count, None]
         if self._threshold is not None:
             bars = np.maximum(bars, np.float32(self._threshold))
-        answers: list[Any | RecordError] = []
-        for row, bar, good in zip(scores, bars, finite, strict=True):
-            if not good:
-                answers.append(non_finite(str(self._scores)))
-                continue
-            found = np.flatnonzero(row >= bar)
-            found = found[np.argsort(-row[found], kind="stable")][:count]
-            pairs = zip(found.tolist(), row[found].tolist(), strict=True)
-            answers.append([{"label": labels[index], "score": score} for index, score in pairs])
-        return answers
+        rows, indices = np.nonzero(scores >= bars)
+        values = scores[rows, indices]
+        # labels of equal score stand in their own order
+        order = np.lexsort((indices, -values, rows))
+        pairs = [
+            {"label": labels[index], "score": score}
+            for index, score in zip(indices[order].tolist(), values[order].tolist(), strict=True)
+        ]
+        edges = np.searchsorted(rows, np.arange(len(scores) + 1)).tolist()
+        return [
+            pairs[begin : min(end, begin + count)] if good else non_finite(str(self._scores))
+            for begin, end, good in zip(edges, edges[1:], finite.tolist(), strict=False)
+        ]
 
     def _mapped(self, rows: Sequence[Mapping[Any, float]]) -> list[Any | RecordError]:
         """Read a sequence of maps, label to probability (skl2onnx's and ML.NET's ZipMap)."""
