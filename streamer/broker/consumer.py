@@ -34,12 +34,15 @@ class OutOfRangeError(StreamerError):
 class Ownership(Protocol):
     """Learns which partitions come and go; called from the client's I/O thread."""
 
-    def assigned(self, partitions: Iterable[TopicPartition]) -> None: ...
+    def assigned(self, partitions: Iterable[TopicPartition]) -> None:
+        """Partitions are ours from now on."""
+
     def closing(self, partitions: Iterable[TopicPartition]) -> bool:
         """Say whether anything of them is being published this moment; nothing new will be."""
         ...
 
-    def taken(self, partitions: Iterable[TopicPartition]) -> None: ...
+    def taken(self, partitions: Iterable[TopicPartition]) -> None:
+        """Partitions are ours no longer."""
 
 
 class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
@@ -128,7 +131,7 @@ class GroupConsumer:
         except errors.OffsetOutOfRangeError as error:
             positions = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
             raise OutOfRangeError(
-                {TopicPartition(*at): int(getattr(o, "offset", o)) for at, o in positions.items()}
+                {TopicPartition(*at): _offset(found) for at, found in positions.items()}
             ) from error
         except errors.KafkaError as error:
             raise broker_error(error, "reading") from error
@@ -261,6 +264,11 @@ class GroupConsumer:
     def close(self) -> None:
         """Leave the group (a static member stays in it)."""
         self._client.close(autocommit=False, timeout_ms=5000)
+
+
+def _offset(found: Any) -> int:
+    """Read an offset that the client gives bare or with its metadata."""
+    return int(found.offset if hasattr(found, "offset") else found)
 
 
 def _client_partition(partition: TopicPartition) -> ClientPartition:

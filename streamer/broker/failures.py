@@ -6,12 +6,23 @@ from streamer.errors import BrokerError
 
 RECORD_FAULTS = (
     errors.MessageSizeTooLargeError,
-    errors.RecordTooLargeError,
+    errors.RecordListTooLargeError,
     errors.InvalidTimestampError,
     errors.InvalidRecordError,
     errors.CorruptRecordError,
 )
 """What the broker or the client refuses for a record's own sake."""
+
+FENCED = (
+    errors.CommitFailedError,
+    errors.IllegalGenerationError,
+    errors.UnknownMemberIdError,
+    errors.RebalanceInProgressError,
+    errors.ProducerFencedError,
+    errors.InvalidProducerEpochError,
+)
+"""What a transaction meets whose member or producer has been replaced meanwhile: what is still
+ours is published again under the new one."""
 
 _HINTS: dict[type[Exception], str] = {
     errors.TopicAuthorizationFailedError: "the principal lacks rights on the topic "

@@ -12,7 +12,7 @@ from kafka import TopicPartition as ClientPartition
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 
 from streamer.broker.connection import client_settings, merged
-from streamer.broker.failures import RECORD_FAULTS, broker_error
+from streamer.broker.failures import FENCED, RECORD_FAULTS, broker_error
 from streamer.config.settings import KafkaSettings
 from streamer.errors import BrokerError, RecordError
 from streamer.records import OutRecord, TopicPartition
@@ -124,9 +124,7 @@ class Producer:
         except errors.KafkaError as error:
             raise broker_error(error, "opening a transaction") from error
 
-    def commit(
-        self, positions: Mapping[TopicPartition, int], group: ConsumerGroupMetadata
-    ) -> None:
+    def commit(self, positions: Mapping[TopicPartition, int], group: ConsumerGroupMetadata) -> None:
         """End the transaction with the positions in it; nothing of it is seen before."""
         offsets = {
             ClientPartition(*partition): OffsetAndMetadata(position, "", -1)
@@ -135,6 +133,9 @@ class Producer:
         try:
             self._client.send_offsets_to_transaction(offsets, group)
             self._client.commit_transaction()
+        except FENCED as error:
+            message = f"the transaction was refused: {type(error).__name__}"
+            raise BrokerError(message, retriable=True) from error
         except errors.KafkaError as error:
             raise broker_error(error, "committing a transaction") from error
 

@@ -6,7 +6,7 @@ from threading import Lock
 class Budget:
     """Counts bytes that are taken and given back.
 
-    A wave larger than the whole budget passes alone, so that no record stops the line.
+    A record larger than the whole budget passes alone, so that none stops the line.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -31,13 +31,15 @@ class Budget:
         with self._lock:
             return max(self._limit - self._taken, 0)
 
-    def take(self, size_bytes: int) -> bool:
-        """Take bytes; False if they are not there now."""
+    def fits(self, size_bytes: int) -> bool:
+        """Whether bytes may be taken now: they are left, or nothing is taken at all."""
         with self._lock:
-            if self._taken and self._taken + size_bytes > self._limit:
-                return False
+            return not self._taken or self._taken + size_bytes <= self._limit
+
+    def take(self, size_bytes: int) -> None:
+        """Take bytes; a single thread takes, after it asked whether they fit."""
+        with self._lock:
             self._taken += size_bytes
-            return True
 
     def give_back(self, size_bytes: int) -> None:
         """Give back what was taken."""

@@ -23,7 +23,7 @@ class StageThread(Thread):
     def __init__(self, stage: Stage, inbox: Channel[Any], outbox: Channel[Any]) -> None:
         super().__init__(name=stage.name, daemon=True)
         self._stage = stage
-        self._inbox = inbox
+        self.inbox = inbox
         self._outbox = outbox
         self.error: BaseException | None = None
         self.moved_at = monotonic()
@@ -32,7 +32,7 @@ class StageThread(Thread):
     def run(self) -> None:
         """Pull, transform, push; however it ends, both neighbours learn of it."""
         try:
-            for item in self._stage.work(self._noted(self._inbox)):
+            for item in self._stage.work(self._noted(self.inbox)):
                 self.moved_at = monotonic()
                 self._outbox.put(item)  # waits while full: this is the back-pressure
                 self.moved_at = monotonic()
@@ -43,7 +43,7 @@ class StageThread(Thread):
             self.error = error
         finally:
             self.busy = False
-            self._inbox.discard()  # the writer's next put raises Closed
+            self.inbox.discard()  # the writer's next put raises Closed
             self._outbox.close()  # the reader drains what is there, then ends
 
     def _noted(self, inbox: Channel[Any]) -> Iterator[Any]:

@@ -1,0 +1,8 @@
+"""Kafka to waves: polling, assignment, pausing, positions."""
+
+from streamer.consume.assignment import Assignment
+from streamer.consume.commits import Commits
+from streamer.consume.gather import Gatherer
+from streamer.consume.source import Source, SourceEvents
+
+__all__ = ["Assignment", "Commits", "Gatherer", "Source", "SourceEvents"]

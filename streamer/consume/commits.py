@@ -1,0 +1,57 @@
+"""Positions that flow back: acknowledged by publish, committed by the consume thread."""
+
+from collections.abc import Mapping
+from threading import Lock
+from time import monotonic
+
+from streamer.records import TopicPartition
+
+
+class Commits:
+    """Answered positions that wait for their commit.
+
+    Waves are published in order, so the last position of a partition covers all before it.
+    """
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._lock = Lock()
+        self._waiting: dict[TopicPartition, tuple[int, int]] = {}
+        self._since: float | None = None
+        self.committed = 0
+
+    def answered(self, positions: Mapping[TopicPartition, tuple[int, int]]) -> None:
+        """Note (epoch, position) of partitions whose records before it are all answered."""
+        with self._lock:
+            if positions and self._since is None:
+                self._since = monotonic()
+            for partition, (epoch, position) in positions.items():
+                known = self._waiting.get(partition)
+                if known is None or (epoch, position) > known:
+                    self._waiting[partition] = (epoch, position)
+
+    def due(
+        self, current: Mapping[TopicPartition, int], *, idle: bool
+    ) -> dict[TopicPartition, tuple[int, int]]:
+        """Take what is to be committed now: when idle at once, else once an interval.
+
+        Positions of partitions that are no longer ours, or of another epoch, are forgotten.
+        """
+        with self._lock:
+            if self._since is None:
+                return {}
+            if not idle and monotonic() - self._since < self._interval:
+                return {}
+            found = {
+                partition: entry
+                for partition, entry in self._waiting.items()
+                if current.get(partition) == entry[0]
+            }
+            self._waiting.clear()
+            self._since = None
+            return found
+
+    def waiting(self) -> bool:
+        """Whether answered positions are not committed yet."""
+        with self._lock:
+            return bool(self._waiting)

@@ -1,0 +1,276 @@
+"""The consume loop: polls without pause, gathers, and cuts a wave whenever the line has room."""
+
+from collections.abc import Callable, Iterator, Mapping
+from time import monotonic
+from typing import Literal, Protocol
+
+import structlog
+
+from streamer.broker import GroupConsumer, MissingPositionsError, OutOfRangeError
+from streamer.consume.assignment import Assignment
+from streamer.consume.commits import Commits
+from streamer.consume.gather import Gatherer
+from streamer.errors import BrokerError
+from streamer.records import TopicPartition, Wave
+from streamer.runtime import Budget
+
+_IDLE_POLL_S = 0.1
+_BUSY_POLL_S = 0.01
+_POSITIONS_EVERY_S = 0.5
+_RETRY_S = 0.2
+
+
+class SourceEvents(Protocol):
+    """What the loop tells of itself."""
+
+    def consumed(self, records: int) -> None:
+        """Records entered the line."""
+
+    def paused(self, partitions: int) -> None:
+        """So many partitions are paused now."""
+
+    def lag(self, records: Mapping[TopicPartition, int]) -> None:
+        """So many records are behind, by partition."""
+
+    def committed(self) -> None:
+        """Positions were committed."""
+
+    def skipped(self, partition: TopicPartition, records: int) -> None:
+        """Records were lost to retention."""
+
+
+class Source:
+    """One member of the group, read by one thread.
+
+    Args:
+        consumer: the member.
+        assignment: which partitions are ours.
+        gatherer: what has been polled.
+        budget: the line's memory.
+        commits: answered positions to commit; None where publish commits them itself.
+        reset: where a partition begins that was never committed.
+        out_of_range: what to do when retention has passed a position.
+        max_wait: seconds an idle line holds a first record back in the hope of more.
+        events: told of what happens.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts of one loop
+        self,
+        consumer: GroupConsumer,
+        assignment: Assignment,
+        gatherer: Gatherer,
+        budget: Budget,
+        commits: Commits | None,
+        *,
+        reset: Literal["earliest", "latest"],
+        out_of_range: Literal["stop", "earliest", "latest"],
+        max_wait: float,
+        events: SourceEvents,
+    ) -> None:
+        self._consumer = consumer
+        self._assignment = assignment
+        self._gatherer = gatherer
+        self._budget = budget
+        self._commits = commits
+        self._reset = reset
+        self._out_of_range = out_of_range
+        self._max_wait = max_wait
+        self._events = events
+        self._log = structlog.get_logger("consume")
+        self._settled: set[TopicPartition] = set()
+        self._began_at_end: set[TopicPartition] = set()
+        self._paused: set[TopicPartition] = set()
+        self._positions_at = 0.0
+        self._commit_under_way = False
+        self.moved_at = monotonic()
+
+    def waves(self, has_room: Callable[[], bool], stopping: Callable[[], bool]) -> Iterator[Wave]:
+        """Yield waves, each only when the line has room, until told to stop."""
+        while not stopping():
+            self._poll(_IDLE_POLL_S if not self._gatherer else _BUSY_POLL_S)
+            self._commit()
+            while self._ready() and has_room() and not stopping():
+                if not self._budget.fits(self._gatherer.next_cost_bytes()):
+                    break
+                yield self._cut()
+                if self._gatherer.records == 0:
+                    break
+
+    def linger(self, finished: Callable[[], bool]) -> None:
+        """Keep the membership and go on committing until what is in the line is published."""
+        everything = self._consumer.assignment()
+        while True:
+            done = finished()
+            self._pause(everything)
+            self._poll(_BUSY_POLL_S, gather=False)
+            self._commit(now=True)
+            if done and not self._uncommitted():
+                return
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._consumer.close()
+
+    def _uncommitted(self) -> bool:
+        return self._commits is not None and (self._commits.waiting() or self._commit_under_way)
+
+    def _ready(self) -> bool:
+        if not self._gatherer:
+            return False
+        since = self._gatherer.since
+        if since is None or self._gatherer.full or self._budget.taken_bytes:
+            return True
+        return monotonic() - since >= self._max_wait
+
+    def _cut(self) -> Wave:
+        wave = self._gatherer.cut(self._budget.left_bytes)
+        self._budget.take(wave.cost_bytes)
+        self._events.consumed(len(wave.items))
+        return wave
+
+    def _poll(self, timeout: float, *, gather: bool = True) -> None:
+        self.moved_at = monotonic()
+        before = self._assignment.epochs()
+        polled = {}
+        try:
+            polled = self._consumer.poll(timeout)
+        except MissingPositionsError:
+            self._settle(self._consumer.assignment() - self._settled)
+        except OutOfRangeError as error:
+            self._step_back_in_range(error.positions)
+        except BrokerError as error:
+            if not error.retriable:
+                raise
+            self._log.warning("polling failed, trying again", error=str(error))
+        after = self._assignment.epochs()
+        self._settled &= set(after)
+        self._settle(self._assignment.take_fresh())
+        after = self._assignment.epochs()
+        self._gatherer.keep_only(after)
+        for partition, records in polled.items():
+            epoch = before.get(partition)
+            # what was polled while the partition changed hands is read again from its commit
+            if gather and epoch is not None and epoch == after.get(partition):
+                self._gatherer.add(partition, epoch, records)
+                self._note_position(partition, epoch)
+        if gather:
+            self._note_positions(after)
+            self._pause(set(after) if self._gatherer.full else set())
+
+    def _note_positions(self, epochs: Mapping[TopicPartition, int]) -> None:
+        now = monotonic()
+        if now - self._positions_at < _POSITIONS_EVERY_S:
+            return
+        self._positions_at = now
+        lag = {}
+        for partition in self._settled & set(epochs):
+            position = self._note_position(partition, epochs[partition])
+            end = self._consumer.highwater(partition)
+            if position is not None and end is not None:
+                lag[partition] = max(end - position, 0)
+        self._events.lag(lag)
+
+    def _note_position(self, partition: TopicPartition, epoch: int) -> int | None:
+        """Take note of the offset read next, also when no record came (aborted transactions)."""
+        position = self._consumer.position(partition)
+        if position is not None and partition in self._settled:
+            self._gatherer.moved(partition, epoch, position)
+        return position
+
+    def _pause(self, wanted: set[TopicPartition]) -> None:
+        self._paused &= self._consumer.assignment()
+        if wanted - self._paused:
+            self._consumer.pause(wanted - self._paused)
+        if self._paused - wanted:
+            self._consumer.resume(self._paused - wanted)
+        if wanted != self._paused:
+            self._events.paused(len(wanted))
+        self._paused = set(wanted)
+
+    def _commit(self, *, now: bool = False) -> None:
+        if self._commits is None or self._commit_under_way:
+            return
+        idle = now or (not self._gatherer and self._budget.taken_bytes == 0)
+        due = self._commits.due(self._assignment.epochs(), idle=idle)
+        if not due:
+            return
+        commits = self._commits
+
+        def done(error: Exception | None) -> None:
+            self._commit_under_way = False
+            if error is None:
+                commits.committed += 1
+                self._events.committed()
+            else:
+                self._log.warning("commit failed, trying again", error=repr(error))
+                commits.answered(due)
+
+        self._commit_under_way = True
+        try:
+            self._consumer.commit_soon({p: position for p, (_, position) in due.items()}, done)
+        except BrokerError as error:
+            done(error)
+
+    def _settle(self, partitions: set[TopicPartition]) -> None:
+        """Decide where newly assigned partitions are read from, before their first record.
+
+        A position that was never committed is committed at once: a crash before the first answer
+        must not make `latest` skip what came in between.
+        """
+        for partition in sorted(partitions):
+            try:
+                position = self._consumer.committed(partition)
+                if position is None:
+                    position = self._start(partition)
+                    self._consumer.commit({partition: position})
+                    self._log.info("begins", partition=str(partition), position=position)
+            except BrokerError as error:
+                if not error.retriable:
+                    raise
+                self._log.warning("cannot settle a position yet", error=str(error))
+                self._settled.discard(partition)
+                continue
+            if self._consumer.seek(partition, position):
+                self._settled.add(partition)
+
+    def _start(self, partition: TopicPartition) -> int:
+        """Find the first position: `latest` holds for a new group, not for an added partition."""
+        if self._reset == "latest" and not self._group_has_begun(partition.topic):
+            self._began_at_end.add(partition)
+            return self._consumer.end([partition])[partition]
+        return self._consumer.beginning([partition])[partition]
+
+    def _group_has_begun(self, topic: str) -> bool:
+        """Whether the group had a position in the topic before this start."""
+        return any(
+            self._consumer.committed(other) is not None
+            for other in self._consumer.partitions_of(topic)
+            if other not in self._began_at_end
+        )
+
+    def _step_back_in_range(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Decide what retention decided: stop, or go on and count what was lost."""
+        for partition, position in positions.items():
+            begin = self._consumer.beginning([partition])[partition]
+            end = self._consumer.end([partition])[partition]
+            lost = max(begin - position, 0)
+            if self._out_of_range == "stop":
+                message = (
+                    f"{partition.topic}/{partition.partition}: offset {position} is no longer "
+                    f"there (the log holds {begin} to {end}; {lost} records are lost). Set "
+                    "source.on_offset_out_of_range to earliest or latest to go on"
+                )
+                raise BrokerError(message, retriable=False)
+            target = begin if self._out_of_range == "earliest" else end
+            self._log.error(
+                "records were lost to retention",
+                partition=str(partition),
+                position=position,
+                begins=begin,
+                goes_on_at=target,
+                lost=lost,
+            )
+            self._events.skipped(partition, max(target - position, 0))
+            if target < position:
+                self._assignment.rewound(partition)
+            self._consumer.seek(partition, target)

@@ -1,0 +1,98 @@
+"""Predictions as JSON."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from streamer.config.topology import Topology
+from streamer.encode.letter import dead_letter
+from streamer.errors import EncodeError
+from streamer.records import Item, OutRecord, Record, Rejection, TopicPartition, Wave
+
+_TOPOLOGY_HEADER = "streamer.topology"
+
+
+class Encoder:
+    """Writes the records that a topology puts out."""
+
+    def __init__(self, topology: Topology) -> None:
+        self._name = topology.name
+        self._sink = topology.sink
+        self._letters = topology.deadletter_topic
+        self._json = msgspec.json.Encoder()
+        self._mark = (_TOPOLOGY_HEADER, topology.name.encode())
+
+    def prediction(self, item: Item) -> OutRecord:
+        """Write an item's answers.
+
+        Raises:
+            EncodeError: an answer holds something that JSON has no word for.
+        """
+        record = item.record
+        content: dict[str, Any] = {
+            "source": {
+                "topic": record.topic,
+                "partition": record.partition,
+                "offset": record.offset,
+                "timestamp": record.timestamp,
+            },
+            "topology": self._name,
+            "predictions": {
+                step: {
+                    "task": answer.task,
+                    "model": answer.model,
+                    "version": answer.version,
+                    "output": answer.output,
+                }
+                for step, answer in item.answers.items()
+            },
+        }
+        try:
+            value = self._json.encode(content)
+        except (TypeError, ValueError) as error:
+            message = f"the answer cannot be written as JSON: {error}"
+            raise EncodeError(message, reason="not-encodable") from error
+        return self._out(record, value)
+
+    def _out(self, record: Record, value: bytes | None) -> OutRecord:
+        carried = tuple(header for header in record.headers if header[0] != _TOPOLOGY_HEADER)
+        from_source = self._sink.timestamp == "source" and record.timestamp >= 0
+        return OutRecord(
+            topic=self._sink.topic,
+            key=record.key,
+            value=value,
+            headers=(*carried, self._mark),
+            timestamp=record.timestamp if from_source else None,
+            source=TopicPartition(record.topic, record.partition),
+        )
+
+    def letter(self, record: Record, rejection: Rejection) -> OutRecord:
+        """Write a dead letter."""
+        return dead_letter(self._letters, self._name, record, rejection)
+
+    def encode(self, item: Item) -> None:
+        """Set an item's output: its prediction, a tombstone, its dead letter, or nothing."""
+        if item.dropped:
+            return
+        if item.tombstone:
+            item.output = self._out(item.record, None)
+            return
+        if item.rejection is None:
+            try:
+                item.output = self.prediction(item)
+            except EncodeError as error:
+                item.rejection = Rejection(
+                    "encode", None, error.reason, type(error).__name__, str(error)
+                )
+        if item.rejection is not None:
+            item.output = self.letter(item.record, item.rejection)
+
+    def encoded(self, waves: Iterable[Wave]) -> Iterator[Wave]:
+        """Encode waves as they come."""
+        for wave in waves:
+            for item in wave.items:
+                self.encode(item)
+                item.inputs.clear()
+                item.image = None
+            yield wave

@@ -1,0 +1,264 @@
+"""The daemon: topologies of one process, from their files to their end."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Event, current_thread, main_thread
+from types import FrameType
+from typing import Any
+
+import structlog
+
+from streamer.broker import wait_for_brokers
+from streamer.config import Settings, Topology, load_topology
+from streamer.endpoints import Endpoints
+from streamer.errors import ConfigError, StreamerError
+from streamer.pipeline.assembly import Assembly, assembled
+from streamer.pipeline.events import LineEvents
+from streamer.pipeline.identity import transactional_id
+from streamer.pipeline.line import Line
+from streamer.pipeline.model import Models
+from streamer.pipeline.topics import prepare_topics, topic_findings
+from streamer.telemetry import Metrics
+
+_WATCH_EVERY_S = 0.1
+_EXIT_HUNG = 70
+
+
+class Daemon:
+    """Runs topologies until told to stop; also the health that the endpoints ask for."""
+
+    def __init__(self, files: Sequence[Path], settings: Settings) -> None:
+        self._settings = settings
+        self._log = structlog.get_logger("daemon")
+        self._stopping = Event()
+        self._signals = 0
+        self._started = False
+        self.metrics = Metrics()
+        self.models = Models(settings.models.dir)
+        self.topologies = _read(files)
+        self.events = {
+            topology.name: LineEvents(topology.name, self.metrics)
+            for _, topology in self.topologies
+        }
+        self.lines: list[Line] = []
+
+    def assemble(self) -> list[tuple[Topology, Assembly]]:
+        """Load every model; what does not fit together is found here, before any record is read."""
+        return [
+            (topology, assembled(topology, file, self.models, self.events[topology.name]))
+            for file, topology in self.topologies
+        ]
+
+    def run(self) -> int:
+        """Run until a signal or an error; give the exit code.
+
+        Raises:
+            StreamerError: what ended a line.
+        """
+        with Endpoints(self._settings.http, self, self.metrics.registry, self.status):
+            self._listen_to_signals()
+            ready = self.assemble()
+            for model in self.models:
+                for session in model.sessions:
+                    self.metrics.session(model.name, session.device, session.provider)
+            wait_for_brokers(
+                self._settings.kafka, give_up_after=None, stopping=self._stopping.is_set
+            )
+            for topology, assembly in ready:
+                prepare_topics(topology, self._settings, stopping=self._stopping.is_set)
+                if not self._stopping.is_set():
+                    self._start(topology, assembly)
+            self._started = True
+            try:
+                self._watch()
+            finally:
+                self.models.close()
+        return 0
+
+    def _start(self, topology: Topology, assembly: Assembly) -> None:
+        line = Line(
+            topology,
+            assembly,
+            self._settings,
+            self.events[topology.name],
+            transactional_id(self._settings.instance, topology.name),
+        )
+        self.lines.append(line)
+        line.start()
+        self._log.info(
+            "reads",
+            topology=topology.name,
+            topics=list(topology.source.topics),
+            group=topology.group,
+            delivery=topology.delivery,
+            models=[f"{s.model.name}:{s.model.version_name}" for s in assembly.steps],
+        )
+
+    def stop(self) -> None:
+        """Finish what is in flight, commit and end; as the first signal does."""
+        self._stopping.set()
+
+    def _watch(self) -> None:
+        """Wait for the end of the lines: a signal, or an error that ends them all."""
+        deadline: float | None = None
+        while not all(line.ended.is_set() for line in self.lines):
+            self._stopping.wait(_WATCH_EVERY_S) if not self._stopping.is_set() else time.sleep(
+                _WATCH_EVERY_S
+            )
+            if any(line.error is not None for line in self.lines):
+                self._stopping.set()
+            if self._stopping.is_set():
+                if deadline is None:
+                    deadline = time.monotonic() + self._settings.line.drain_timeout
+                    self._log.info("stopping: what is in flight is finished first")
+                for line in self.lines:
+                    line.stop()
+                    if time.monotonic() > deadline:
+                        line.abandon()
+            for line in self.lines:
+                if line.transaction_hangs():
+                    self._log.error(
+                        "a transaction hangs; the process ends", line=line.topology.name
+                    )
+                    os._exit(_EXIT_HUNG)
+        errors = [line.error for line in self.lines if line.error is not None]
+        if errors:
+            raise errors[0]
+        self._log.info(
+            "stopped", **{name: e.status()["records_answered"] for name, e in self.events.items()}
+        )
+
+    def _listen_to_signals(self) -> None:
+        if current_thread() is not main_thread():
+            return
+
+        def heard(number: int, frame: FrameType | None) -> None:
+            del frame
+            self._signals += 1
+            if self._signals > 1:
+                os._exit(128 + number)
+            self._stopping.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, heard)
+
+    def started(self) -> tuple[bool, str]:
+        """Whether models are warm and the groups are being joined."""
+        return self._started, "" if self._started else "models are being loaded"
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether every line is a member of its group; an empty assignment counts."""
+        if not self._started:
+            return self.started()
+        waiting = [line.topology.name for line in self.lines if not line.joined]
+        return (
+            not waiting,
+            f"not a member of the group yet: {', '.join(waiting)}" if waiting else "",
+        )
+
+    def live(self) -> tuple[bool, str]:
+        """Whether every line moves or is idle."""
+        limit = self._settings.line.stall_timeout
+        for line in self.lines:
+            if line.error is not None:
+                return False, f"{line.topology.name}: {line.error}"
+            if line.stalled_for() > limit:
+                return False, f"{line.topology.name}: nothing has moved for {limit:.0f} s"
+        return True, ""
+
+    def status(self) -> dict[str, Any]:
+        """Give what the daemon does, as plain values without secrets."""
+        return {
+            "instance": self._settings.instance,
+            "topologies": {
+                line.topology.name: {
+                    "delivery": line.topology.delivery,
+                    "group": line.topology.group,
+                    "topics": list(line.topology.source.topics),
+                    "sink": line.topology.sink.topic,
+                    "deadletter": line.topology.deadletter_topic,
+                    "joined": line.joined,
+                    "assignment": sorted(
+                        f"{p.topic}/{p.partition}" for p in line.assignment.epochs()
+                    ),
+                    "in_flight_bytes": line.budget.taken_bytes,
+                    "steps": {
+                        step.name: {
+                            "task": step.task,
+                            "model": step.model.name,
+                            "version": step.model.version_name,
+                            "device": step.model.sessions[0].device,
+                            "provider": step.model.sessions[0].provider,
+                            "sessions": len(step.model.sessions),
+                        }
+                        for step in line.assembly.steps
+                    },
+                    **self.events[line.topology.name].status(),
+                }
+                for line in self.lines
+            },
+        }
+
+
+def run_topologies(files: Sequence[Path], settings: Settings) -> int:
+    """Run the daemon in the foreground; give its exit code."""
+    return Daemon(files, settings).run()
+
+
+def check_topologies(
+    files: Sequence[Path],
+    settings: Settings,
+    *,
+    connect: bool,
+    tell: Callable[[str], None] | None = None,
+) -> list[str]:
+    """Check topologies, models and, if asked, topics; change nothing.
+
+    Raises:
+        StreamerError: the first thing that would keep the daemon from running.
+    """
+    del tell
+    daemon = Daemon(files, settings)
+    findings = []
+    try:
+        for topology, assembly in daemon.assemble():
+            findings.append(
+                f"{topology.name}: {len(assembly.steps)} steps, records are {assembly.kind}"
+            )
+            findings += [
+                f"{topology.name}: {step.name}: {step.task} by {step.model.name} "
+                f"{step.model.version_name} on {step.model.sessions[0].device} "
+                f"({len(step.model.sessions)} sessions, batches of {step.model.bounds.items})"
+                for step in assembly.steps
+            ]
+            if connect:
+                wait_for_brokers(settings.kafka, give_up_after=5.0)
+                findings += [f"{topology.name}: {f}" for f in topic_findings(topology, settings)]
+    finally:
+        daemon.models.close()
+    return findings
+
+
+def _read(files: Sequence[Path]) -> list[tuple[Path, Topology]]:
+    """Read the files.
+
+    Raises:
+        ConfigError: also if two topologies have the same name.
+    """
+    if not files:
+        message = "name at least one topology file"
+        raise ConfigError(message)
+    read: dict[str, tuple[Path, Topology]] = {}
+    for file in dict.fromkeys(path.absolute() for path in files):
+        topology = load_topology(file)
+        if topology.name in read:
+            message = f"{file}: the name '{topology.name}' is taken by {read[topology.name][0]}"
+            raise ConfigError(message)
+        read[topology.name] = (file, topology)
+    return list(read.values())
+
+
+__all__ = ["Daemon", "StreamerError", "check_topologies", "run_topologies"]

@@ -1,0 +1,256 @@
+"""A topology at work: its stages joined, cut into threads, and watched."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from threading import Event, Thread
+from time import monotonic
+from typing import Any
+
+import structlog
+
+from streamer.broker import Admin, GroupConsumer, Producer
+from streamer.config import Settings, Topology
+from streamer.consume import Assignment, Commits, Gatherer, Source
+from streamer.decode import Decoder
+from streamer.encode import Encoder
+from streamer.errors import StreamerError
+from streamer.pipeline.assembly import Assembly
+from streamer.pipeline.events import LineEvents
+from streamer.pipeline.pace import Pace
+from streamer.pipeline.prepare import Preparer
+from streamer.publish import AtLeastOnce, ExactlyOnce, Outlet
+from streamer.records import Record, TopicPartition, Wave
+from streamer.runtime import Budget, Channel, Closed, Stage, run_line
+
+_RECORD_OVERHEAD_BYTES = 2048
+"""What a record takes in objects beside its bytes: measured about 1.5 kB for a short text."""
+_TRANSACTION_GRACE_S = 30.0
+
+
+class Line:
+    """Runs one topology in this process."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        assembly: Assembly,
+        settings: Settings,
+        events: LineEvents,
+        transactional_id: str,
+    ) -> None:
+        self.topology = topology
+        self.assembly = assembly
+        self._settings = settings
+        self._events = events
+        self._transactional_id = transactional_id
+        self._log = structlog.get_logger("line").bind(topology=topology.name)
+        self._stopping = Event()
+        self._at_once = Event()
+        self._drained = Event()
+        self.ended = Event()
+        self.error: BaseException | None = None
+        self.budget = Budget(settings.line.memory)
+        self.assignment = Assignment()
+        self._pace = Pace(topology.wave.max_records)
+        self._commits = Commits(topology.commit_interval)
+        self._consumer: GroupConsumer | None = None
+        self._source: Source | None = None
+        self._exactly_once: ExactlyOnce | None = None
+        self._stages: list[Any] = []
+        self._left_at = monotonic()
+        self._thread = Thread(target=self._run, name=f"consume-{topology.name}", daemon=True)
+
+    def start(self) -> None:
+        """Start reading."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Read nothing more; finish and commit what is in the line."""
+        self._stopping.set()
+
+    def abandon(self) -> None:
+        """Stop at once; what is not committed will be read again."""
+        self._at_once.set()
+        self._stopping.set()
+
+    @property
+    def joined(self) -> bool:
+        """Whether this process is a member of the group."""
+        return self._consumer is not None and self._consumer.joined
+
+    def stalled_for(self) -> float:
+        """Seconds since the line last moved although it has something to do."""
+        now = monotonic()
+        polling = now - self._source.moved_at if self._source is not None else 0.0
+        working = now - max([self._left_at, *(s.moved_at for s in self._stages)])
+        return max(polling, working if self.budget.taken_bytes else 0.0)
+
+    def transaction_hangs(self) -> bool:
+        """Whether a transaction takes longer than the broker grants; the client never gives up."""
+        since = self._exactly_once.open_since if self._exactly_once is not None else None
+        limit = self._settings.kafka.transaction_timeout + _TRANSACTION_GRACE_S
+        return since is not None and monotonic() - since > limit
+
+    def _run(self) -> None:
+        try:
+            self._consume()
+        except BaseException as error:  # noqa: BLE001 - the supervisor raises it
+            self.error = error
+        finally:
+            self.ended.set()
+
+    def _consume(self) -> None:
+        preparer = CostedPreparer(self.topology, self.assembly, self._settings)
+        self._consumer = self._open_consumer()
+        tail: Channel[Wave] = Channel(1)
+        feed: Channel[Wave] = Channel(1)
+        try:
+            source = self._source = self._open_source(preparer.cost)
+            feed, self._stages, tail = run_line(self._line(preparer), capacity=1)
+            emptying = Thread(target=self._empty, args=(tail,), name="settle", daemon=True)
+            emptying.start()
+            with suppress(Closed):  # a stage has failed; its error is raised below
+                for wave in source.waves(feed.has_room, self._wants_end):
+                    feed.put(wave)
+            feed.close()
+            if not self._at_once.is_set():
+                source.linger(lambda: self._drained.is_set() or self._at_once.is_set())
+        finally:
+            feed.close()
+            with suppress(StreamerError):
+                self._consumer.close()
+            preparer.close()
+        self._raise_stage_errors()
+
+    def _wants_end(self) -> bool:
+        return self._stopping.is_set() or any(stage.error for stage in self._stages)
+
+    def _raise_stage_errors(self) -> None:
+        errors = [stage.error for stage in self._stages if stage.error is not None]
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            message = f"several stages of '{self.topology.name}' failed"
+            raise BaseExceptionGroup(message, errors)
+
+    def _open_consumer(self) -> GroupConsumer:
+        source = self.topology.source
+        return GroupConsumer(
+            self._settings.kafka,
+            self.topology.group,
+            source.topics,
+            self.assignment,
+            source.kafka,
+            max_poll_records=self.topology.wave.max_records,
+            revoke_timeout=self._settings.line.revoke_timeout,
+        )
+
+    def _open_source(self, cost: Callable[[Record], int]) -> Source:
+        topology = self.topology
+        exactly_once = topology.delivery == "exactly-once"
+        out_of_range = topology.source.on_offset_out_of_range
+        if self._consumer is None:
+            message = "the source is opened after the consumer"
+            raise RuntimeError(message)
+        return Source(
+            self._consumer,
+            self.assignment,
+            Gatherer(topology.wave, cost, lambda: self._pace.records),
+            self.budget,
+            None if exactly_once else self._commits,
+            reset=topology.source.auto_offset_reset,
+            out_of_range=out_of_range or ("stop" if exactly_once else "earliest"),
+            max_wait=max((model.batch.max_wait for model in topology.models.values()), default=0),
+            events=self._events,
+        )
+
+    def _line(self, preparer: Preparer) -> list[Stage]:
+        """Lay the stages out: what begins work and what waits for it are threads of their own."""
+        stages = [
+            Stage("decode", lambda waves: map(preparer.begin, waves)),
+            Stage("decoded", lambda begun: map(preparer.finish, begun)),
+        ]
+        for step in self.assembly.steps:
+            stages += [
+                Stage(f"batch-{step.name}", lambda waves, s=step: map(s.begin, waves)),
+                Stage(f"infer-{step.name}", lambda works, s=step: map(s.finish, works)),
+            ]
+        encoder = Encoder(self.topology)
+        stages.append(Stage("encode", encoder.encoded))
+        stages.append(Stage("publish", self._publisher(encoder)))
+        return stages
+
+    def _publisher(self, encoder: Encoder) -> Callable[[Iterable[Wave]], Iterator[Wave]]:
+        topology, kafka = self.topology, self._settings.kafka
+        with Admin(kafka) as admin:
+            limits = {
+                topic: limit
+                for topic in (topology.sink.topic, topology.deadletter_topic)
+                if (limit := admin.limits(topic).max_message_bytes) is not None
+            }
+        outlet = Outlet(topology, encoder, limits)
+        if topology.delivery == "at-least-once":
+            return AtLeastOnce(
+                outlet,
+                lambda: Producer(kafka, topology.sink.kafka),
+                self.assignment,
+                self._commits.answered,
+                self._at_once.is_set,
+            ).published
+        if self._consumer is None:
+            message = "the publisher is opened after the consumer"
+            raise RuntimeError(message)
+        self._exactly_once = ExactlyOnce(
+            outlet,
+            lambda: Producer(kafka, topology.sink.kafka, transactional_id=self._transactional_id),
+            self.assignment,
+            self._consumer.group_metadata,
+            self._committed,
+            self._ready_wave,
+            self._at_once.is_set,
+        )
+        return self._exactly_once.published
+
+    def _ready_wave(self) -> Wave | None:
+        """Take a further encoded wave, if one waits before the publish stage."""
+        inbox: Channel[Wave] = self._stages[-1].inbox
+        return inbox.get_nowait()
+
+    def _committed(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
+        topics = sorted({partition.topic for partition in partitions})
+        with Admin(self._settings.kafka) as admin:
+            return admin.committed(self.topology.group, topics)
+
+    def _empty(self, tail: Channel[Wave]) -> None:
+        """Take published waves off the line's end: their memory and their story end here."""
+        for wave in tail:
+            self.budget.give_back(wave.cost_bytes)
+            self._left_at = monotonic()
+            self._pace.left(len(wave.items), backlog=self.budget.taken_bytes > 0)
+            self._events.published(wave, time.time())
+        self._drained.set()
+
+
+class CostedPreparer(Preparer):
+    """A preparer that also knows what a record will take."""
+
+    def __init__(self, topology: Topology, assembly: Assembly, settings: Settings) -> None:
+        decoder = Decoder(topology.source, assembly.kind)
+        super().__init__(
+            decoder,
+            assembly.kind,
+            assembly.steps,
+            topology.source.tombstone,
+            settings.line.decode_threads,
+        )
+        self._prepared_bytes = assembly.input_bytes
+
+    def cost(self, record: Record) -> int:
+        """Give the bytes that a record takes in the line: its own, and what is made of it.
+
+        The decoded original counts where a later step cuts crops from it; else it lives only as
+        long as its decoding, and the models' inputs are what stays.
+        """
+        kept = self._decoder.cost(record) if self._keep_image else record.size_bytes
+        return kept + self._prepared_bytes + _RECORD_OVERHEAD_BYTES

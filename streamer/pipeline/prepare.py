@@ -1,0 +1,93 @@
+"""The first stage: values decoded and made into model inputs, in a pool, chunk by chunk."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Literal
+
+from streamer.decode import Decoder
+from streamer.errors import RecordError
+from streamer.pipeline.step import Step
+from streamer.records import Image, Item, Rejection, Wave
+
+_CHUNK = {"image": 1, "text": 128, "pair": 128}
+
+
+class Preparer:
+    """Decodes records and prepares them for the steps that take the record itself.
+
+    A picture shrinks to the models' inputs in the same task that decodes it; the original is kept
+    only where a later step cuts crops from it.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        kind: Literal["image", "text", "pair"],
+        steps: Sequence[Step],
+        tombstone: Literal["deadletter", "pass", "drop"],
+        threads: int | Literal["auto"],
+    ) -> None:
+        self._decoder = decoder
+        self._chunk = _CHUNK[kind]
+        self._steps = [step for step in steps if step.origin is None]
+        self._keep_image = any(step.origin is not None for step in steps)
+        self._tombstone = tombstone
+        workers = (os.cpu_count() or 1) if threads == "auto" else threads
+        self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="decode")
+
+    def begin(self, wave: Wave) -> tuple[Wave, list[Future[None]]]:
+        """Start a wave's chunks."""
+        items = wave.items
+        chunks = [items[at : at + self._chunk] for at in range(0, len(items), self._chunk)]
+        return wave, [self._pool.submit(self.prepare, chunk) for chunk in chunks]
+
+    def finish(self, begun: tuple[Wave, list[Future[None]]]) -> Wave:
+        """Wait for a wave's chunks."""
+        wave, chunks = begun
+        for chunk in chunks:
+            chunk.result()
+        return wave
+
+    def prepared(self, waves: Iterable[Wave]) -> Iterator[Wave]:
+        """Prepare waves one after the other, without a pool."""
+        for wave in waves:
+            self.prepare(wave.items)
+            yield wave
+
+    def prepare(self, items: Sequence[Item]) -> None:
+        """Decode items and make their model inputs."""
+        decoded, samples = [], []
+        for item in items:
+            if item.record.value is None:
+                self._bury(item)
+                continue
+            try:
+                samples.append(self._decoder.decode(item.record))
+            except RecordError as error:
+                item.rejection = Rejection(
+                    "decode", None, error.reason, type(error).__name__, str(error)
+                )
+                continue
+            decoded.append(item)
+        for step in self._steps:
+            if decoded:
+                step.prepare(decoded, samples)
+        if self._keep_image:
+            for item, sample in zip(decoded, samples, strict=True):
+                if isinstance(sample, Image):
+                    item.image = sample
+
+    def _bury(self, item: Item) -> None:
+        """Decide what becomes of a record with a null value."""
+        if self._tombstone == "pass":
+            item.tombstone = True
+        elif self._tombstone == "drop":
+            item.dropped = True
+        else:
+            message = "the value is null (source.tombstone says what to do with such records)"
+            item.rejection = Rejection("decode", None, "null-value", "DecodeError", message)
+
+    def close(self) -> None:
+        """End the pool."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,206 @@
+"""One model at work on a wave: inputs into batches, batches run, results back to their items."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, Protocol
+
+from streamer.batch import planned
+from streamer.config.topology import StepConfig
+from streamer.errors import ModelError, RecordError
+from streamer.infer import Session
+from streamer.pipeline.model import Model
+from streamer.postprocess import Interpreter
+from streamer.records import Answer, Image, Item, ModelInput, Rejection, Stage, Wave
+
+
+class StepEvents(Protocol):
+    """What a step tells of its batches."""
+
+    def batch_ran(  # noqa: PLR0913 - one event
+        self, *, step: str, model: Model, items: int, waste: float, seconds: float, reason: str
+    ) -> None:
+        """A batch was run."""
+
+
+@dataclass(slots=True)
+class Part:
+    """One model input of an item, and what became of it."""
+
+    item: Item
+    given: ModelInput
+    crop: int | None = None
+    box: dict[str, int] | None = None
+    result: Any = None
+
+
+@dataclass(slots=True)
+class Work:
+    """A wave whose batches are running."""
+
+    wave: Wave
+    parts: list[Part] = field(default_factory=list)
+    running: list[Future[None]] = field(default_factory=list)
+
+
+class Step:
+    """A step of a topology, with its model loaded."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of one step
+        self,
+        name: str,
+        config: StepConfig,
+        task: str,
+        model: Model,
+        interpreter: Interpreter,
+        events: StepEvents,
+    ) -> None:
+        self.name = name
+        self.task = task
+        self.model = model
+        self.origin = config.from_.partition(".")[0] if config.from_ else None
+        self._max_crops = config.max_crops
+        self._interpreter = interpreter
+        self._events = events
+
+    def prepare(self, items: Sequence[Item], samples: Sequence[Any]) -> None:
+        """Make the model's inputs of decoded samples; what does not fit is rejected."""
+        outcomes = self.model.preprocessor.prepare(samples)
+        for item, outcome in zip(items, outcomes, strict=True):
+            if isinstance(outcome, RecordError):
+                item.rejection = item.rejection or self._rejection("preprocess", outcome)
+            else:
+                item.inputs[self.name] = outcome
+
+    def begin(self, wave: Wave) -> Work:
+        """Start a wave's batches; the sessions may still be busy with the wave before."""
+        work = Work(wave)
+        for item in wave.items:
+            if item.alive:
+                work.parts += self._crops(item) if self.origin else self._whole(item)
+        inputs = [part.given for part in work.parts]
+        for indices in planned(inputs, self.model.bounds):
+            batch = [work.parts[index] for index in indices]
+            work.running.append(self.model.submit(lambda s, b=batch: self._run(s, b)))
+        return work
+
+    def finish(self, work: Work) -> Wave:
+        """Wait for a wave's batches and put the results together, record by record."""
+        for future in work.running:
+            future.result()
+        by_item: dict[int, list[Part]] = {}
+        for part in work.parts:
+            by_item.setdefault(id(part.item), []).append(part)
+        for item in work.wave.items:
+            if item.alive:
+                self._answer(item, by_item.get(id(item), []))
+        return work.wave
+
+    def inferred(self, waves: Any) -> Any:
+        """Run the step wave by wave: the plain form of `begin` and `finish`."""
+        for wave in waves:
+            yield self.finish(self.begin(wave))
+
+    def _whole(self, item: Item) -> list[Part]:
+        return [Part(item, given) for given in item.inputs.pop(self.name, [])]
+
+    def _crops(self, item: Item) -> list[Part]:
+        """Cut the boxes that the step before found out of the original picture."""
+        found = item.answers.get(self.origin or "")
+        if found is None or item.image is None:
+            return []
+        parts = []
+        for number, entry in enumerate(found.output[: self._max_crops]):
+            crop = _cut(item.image, entry["box"])
+            [outcome] = self.model.preprocessor.prepare([crop])
+            if isinstance(outcome, RecordError):
+                item.rejection = self._rejection("preprocess", outcome)
+                return []
+            parts += [Part(item, given, number, entry["box"]) for given in outcome]
+        return parts
+
+    def _run(self, session: Session, batch: list[Part], tries: int = 1) -> None:
+        """Run a batch; one that fails is halved until the culprit is alone."""
+        inputs = [part.given for part in batch]
+        began = perf_counter()
+        try:
+            outputs = self.model.run(session, inputs)
+            seconds = perf_counter() - began
+            results = _guarded(self._interpreter.interpret, outputs, inputs)
+        except (ModelError, RecordError, ValueError, RuntimeError, MemoryError) as error:
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                self._run(session, batch[:middle], tries + 1)
+                self._run(session, batch[middle:], tries + 1)
+                return
+            stage: Stage = "postprocess" if isinstance(error, _InterpretError) else "infer"
+            cause = error.__cause__ if isinstance(error, _InterpretError) else error
+            batch[0].result = self._rejection(stage, cause or error, tries)
+            return
+        for part, result in zip(batch, results, strict=True):
+            part.result = (
+                self._rejection("infer" if result.reason == "non-finite" else "postprocess", result)
+                if isinstance(result, RecordError)
+                else result
+            )
+        longest = max(part.given.length for part in batch)
+        used = sum(part.given.length for part in batch)
+        waste = 1 - used / (longest * len(batch)) if longest else 0.0
+        full = len(batch) >= self.model.bounds.items
+        self._events.batch_ran(
+            step=self.name,
+            model=self.model,
+            items=len(batch),
+            waste=waste,
+            seconds=seconds,
+            reason="full" if full else "wave",
+        )
+
+    def _answer(self, item: Item, parts: list[Part]) -> None:
+        for part in parts:
+            if isinstance(part.result, Rejection):
+                item.rejection = part.result
+                return
+        output: Any
+        if self.origin:
+            output = [
+                {"item": part.crop, "box": part.box, "output": self._combined([part])}
+                for part in parts
+            ]
+        else:
+            try:
+                output = self._combined(parts)
+            except RecordError as error:
+                item.rejection = self._rejection("postprocess", error)
+                return
+        model = self.model
+        item.answers[self.name] = Answer(self.task, model.name, model.version_name, output)
+
+    def _combined(self, parts: list[Part]) -> Any:
+        return self._interpreter.combine([part.result for part in parts])
+
+    def _rejection(self, stage: Stage, error: BaseException, tries: int = 1) -> Rejection:
+        reason = error.reason if isinstance(error, RecordError) else f"{stage}-failed"
+        return Rejection(stage, self.name, reason, type(error).__name__, str(error), tries)
+
+
+class _InterpretError(RuntimeError):
+    """Interpretation failed, not the run."""
+
+
+def _guarded(interpret: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return interpret(*arguments)
+    except Exception as error:
+        raise _InterpretError from error
+
+
+def _cut(image: Image, box: dict[str, int]) -> Image:
+    """Cut a box out of a picture, at least one pixel of it."""
+    height, width = image.size
+    left = min(max(int(box["xmin"]), 0), width - 1)
+    top = min(max(int(box["ymin"]), 0), height - 1)
+    right = min(max(int(box["xmax"]), left + 1), width)
+    bottom = min(max(int(box["ymax"]), top + 1), height)
+    return Image(image.pixels[top:bottom, left:right])
