@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from streamer.config.topology import Topology
-from streamer.encode.letter import dead_letter
+from streamer.encode.letter import dead_letter, without_value
 from streamer.errors import EncodeError
 from streamer.records import Item, OutRecord, Record, Rejection, TopicPartition, Wave
 
@@ -70,6 +70,10 @@ class Encoder:
     def letter(self, record: Record, rejection: Rejection) -> OutRecord:
         """Write a dead letter."""
         return dead_letter(self._letters, self._name, record, rejection)
+
+    def without_value(self, letter: OutRecord) -> OutRecord:
+        """Make a dead letter small enough for any topic."""
+        return without_value(letter)
 
     def encode(self, item: Item) -> None:
         """Set an item's output: its prediction, a tombstone, its dead letter, or nothing."""

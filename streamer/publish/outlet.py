@@ -2,17 +2,27 @@
 
 from collections.abc import Iterable
 from time import monotonic
+from typing import Protocol
 
 import structlog
 
 from streamer.broker import Pending, Producer, partition_for
 from streamer.config.topology import Topology
-from streamer.encode import Encoder, without_value
 from streamer.errors import BrokerError, RecordError
-from streamer.records import Item, OutRecord, Rejection
+from streamer.records import Item, OutRecord, Record, Rejection
 
 _PARTITIONS_FOR_S = 30.0
 _RECORD_OVERHEAD_BYTES = 128
+
+
+class Letters(Protocol):
+    """Writes dead letters; the line's encoder does."""
+
+    def letter(self, record: Record, rejection: Rejection) -> OutRecord:
+        """Write the dead letter of a record."""
+
+    def without_value(self, letter: OutRecord) -> OutRecord:
+        """Make a dead letter small enough for any topic."""
 
 
 class Outlet:
@@ -20,14 +30,14 @@ class Outlet:
 
     Args:
         topology: topics and partition rule.
-        encoder: writes the dead letters of items that the broker refuses.
+        letters: writes the dead letters of items that the broker refuses.
         limits: bytes that a record may have, by topic, as far as known.
     """
 
-    def __init__(self, topology: Topology, encoder: Encoder, limits: dict[str, int]) -> None:
+    def __init__(self, topology: Topology, letters: Letters, limits: dict[str, int]) -> None:
         self._rule = topology.sink.partition
-        self._letters = topology.deadletter_topic
-        self._encoder = encoder
+        self._letters_topic = topology.deadletter_topic
+        self._letters = letters
         self._limits = limits
         self._partitions: dict[str, tuple[int, float]] = {}
         self._log = structlog.get_logger("publish")
@@ -54,14 +64,14 @@ class Outlet:
             BrokerError: even the dead letter without its value is refused.
         """
         output = item.output
-        if output is not None and output.topic == self._letters:
+        if output is not None and output.topic == self._letters_topic:
             if any(name == "streamer.error.truncated" for name, _ in output.headers):
                 message = f"a dead letter is refused even without its value: {error}"
                 raise BrokerError(message, retriable=False) from error
-            item.output = without_value(output)
+            item.output = self._letters.without_value(output)
             return
         item.rejection = Rejection("produce", None, error.reason, type(error).__name__, str(error))
-        item.output = self._encoder.letter(item.record, item.rejection)
+        item.output = self._letters.letter(item.record, item.rejection)
 
     def _fitting(self, item: Item) -> OutRecord | None:
         while item.output is not None:
