@@ -109,6 +109,8 @@ class TextInput(Section):
     """Whether two sentences go into one sequence (cross-encoder)."""
     lowercase: bool = False
     """For string tensors: whether the text is lower-cased first."""
+    dtype: Literal["int64", "int32"] = "int64"
+    """Of the token tensors."""
     tensors: dict[str, Literal["ids", "mask", "types", "string"]]
     """Which tensor takes what."""
 

@@ -1,0 +1,137 @@
+"""Where a picture comes to lie in the model's input: letterbox, stretch, shortest edge, crop."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.errors import RecordError
+from streamer.models.manifest import ImageInput
+from streamer.preprocess.resize import resized
+from streamer.records import Geometry
+
+Pixels = NDArray[np.uint8] | NDArray[np.float32]
+
+# A strip of one pixel's height, its shorter side brought to the model's, is hundreds of times as
+# long as the model is wide; beyond this it is refused rather than made.
+_MOST_PIXELS = 2**25
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A resized picture: pixels of it per pixel of the original, and where its corner lies."""
+
+    pixels: Pixels
+    scale_x: float
+    scale_y: float
+    left: int = 0
+    top: int = 0
+
+
+def framed(pixels: NDArray[np.uint8], spec: ImageInput) -> tuple[Pixels, Geometry]:
+    """Bring a picture to the model's size.
+
+    Args:
+        pixels: uint8 [height, width, channels].
+        spec: what the manifest says of the tensor.
+
+    Returns:
+        The picture, and what undoes the geometry for boxes.
+
+    Raises:
+        RecordError: `too-elongated`, or `wrong-size` where the model resizes nothing.
+    """
+    height, width = pixels.shape[:2]
+    match spec.resize_rule:
+        case "letterbox":
+            placed = _letterboxed(pixels, spec)
+        case "shortest-edge":
+            placed = _by_shortest_edge(pixels, spec)
+        case "stretch":
+            placed = _resized(pixels, *_both_sides(spec), spec)
+        case _:
+            placed = _as_it_is(pixels, spec)
+    if spec.do_center_crop and spec.crop_size is not None:
+        placed = _cropped(placed, spec.crop_size.height, spec.crop_size.width)
+    size = placed.pixels.shape[0], placed.pixels.shape[1]
+    geometry = Geometry(
+        (height, width), size, placed.scale_x, placed.scale_y, placed.left, placed.top
+    )
+    return placed.pixels, geometry
+
+
+def _both_sides(spec: ImageInput) -> tuple[int, int]:
+    """Give height and width; a shortest edge alone asks for a square."""
+    side = spec.size.shortest_edge or 0
+    return spec.size.height or side, spec.size.width or side
+
+
+def _resized(pixels: NDArray[np.uint8], height: int, width: int, spec: ImageInput) -> _Placed:
+    result = resized(pixels, height, width, spec.resample)
+    return _Placed(result, width / pixels.shape[1], height / pixels.shape[0])
+
+
+def _letterboxed(pixels: NDArray[np.uint8], spec: ImageInput) -> _Placed:
+    height, width = _both_sides(spec)
+    scale = min(height / pixels.shape[0], width / pixels.shape[1])
+    # YOLOX rounds down, from the corner; Ultralytics rounds, and centres with -0.1.
+    centred = spec.pad == "center"
+    rounded = round if centred else int
+    inner_height = min(height, max(1, rounded(pixels.shape[0] * scale)))
+    inner_width = min(width, max(1, rounded(pixels.shape[1] * scale)))
+    left = round((width - inner_width) / 2 - 0.1) if centred else 0
+    top = round((height - inner_height) / 2 - 0.1) if centred else 0
+    inner = resized(pixels, inner_height, inner_width, spec.resample)
+    if (inner_height, inner_width) != (height, width):
+        padded = np.full((height, width, inner.shape[2]), spec.pad_value, inner.dtype)
+        padded[top : top + inner_height, left : left + inner_width] = inner
+        inner = padded
+    return _Placed(inner, scale, scale, left, top)
+
+
+def _by_shortest_edge(pixels: NDArray[np.uint8], spec: ImageInput) -> _Placed:
+    """Resize so that the shorter side fits, the longer one rounded down as transformers does."""
+    edge = spec.size.shortest_edge or min(_both_sides(spec))
+    height, width = pixels.shape[:2]
+    if width <= height:
+        new_height, new_width = int(edge * height / width), edge
+    else:
+        new_height, new_width = edge, int(edge * width / height)
+    if new_height * new_width > _MOST_PIXELS:
+        raise RecordError(
+            f"a picture of {width}x{height} pixels, its shorter side brought to {edge}, "
+            f"would be {new_width}x{new_height}",
+            reason="too-elongated",
+        )
+    return _resized(pixels, new_height, new_width, spec)
+
+
+def _as_it_is(pixels: NDArray[np.uint8], spec: ImageInput) -> _Placed:
+    height, width = pixels.shape[:2]
+    wanted = spec.size.height, spec.size.width
+    if not spec.do_center_crop and None not in wanted and wanted != (height, width):
+        raise RecordError(
+            f"a picture of {width}x{height} pixels; the model takes {wanted[1]}x{wanted[0]} "
+            "and resizes nothing",
+            reason="wrong-size",
+        )
+    return _Placed(pixels, 1.0, 1.0)
+
+
+def _cropped(placed: _Placed, height: int, width: int) -> _Placed:
+    """Cut the middle out; what is smaller is put into the middle of black."""
+    pixels = placed.pixels
+    left, top = _margin(pixels.shape[1], width), _margin(pixels.shape[0], height)
+    part = pixels[max(0, top) : max(0, top) + height, max(0, left) : max(0, left) + width]
+    if part.shape[:2] != (height, width):
+        padded = np.zeros((height, width, pixels.shape[2]), pixels.dtype)
+        at_top, at_left = max(0, -top), max(0, -left)
+        padded[at_top : at_top + part.shape[0], at_left : at_left + part.shape[1]] = part
+        part = padded
+    return _Placed(part, placed.scale_x, placed.scale_y, placed.left - left, placed.top - top)
+
+
+def _margin(side: int, wanted: int) -> int:
+    """Give what is cut off before the middle; negative where it is padded (rounded up)."""
+    return math.floor((side - wanted) / 2)

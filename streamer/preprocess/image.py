@@ -1,0 +1,91 @@
+"""Pictures to tensors."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.errors import RecordError
+from streamer.models.manifest import ImageInput
+from streamer.preprocess.frame import framed
+from streamer.preprocess.resize import greyed
+from streamer.records import Image, ModelInput, Sample
+
+
+class ImagePreprocessor:
+    """Resizes pictures one by one, and normalises them a batch at a time."""
+
+    kind: Literal["image"] = "image"
+
+    def __init__(
+        self, tensor: str, spec: ImageInput, constants: Mapping[str, NDArray[Any]]
+    ) -> None:
+        """Prepare to feed `tensor`, and beside it the constants as they are."""
+        self._tensor = tensor
+        self._spec = spec
+        self._constants = constants
+        channels = 1 if spec.channels == "GRAY" else 3
+        mean, std = (_by_channel(values, channels) for values in (spec.image_mean, spec.image_std))
+        # (pixel * rescale - mean) / std as one multiplication and one addition.
+        self._scale = (spec.rescale_factor / std).astype(np.float32)
+        self._shift = (-mean / std).astype(np.float32)
+        self._as_is = bool(np.all(self._scale == 1) and np.all(self._shift == 0))
+
+    def prepare(self, samples: Sequence[Sample]) -> list[list[ModelInput] | RecordError]:
+        """Make one part of each picture; what is no picture, or can't be framed, is an error."""
+        return [self._prepared(sample) for sample in samples]
+
+    def _prepared(self, sample: Sample) -> list[ModelInput] | RecordError:
+        if not isinstance(sample, Image):
+            return RecordError(
+                f"a {type(sample).__name__.lower()}, where the model reads pictures",
+                reason="wrong-type",
+            )
+        channels = self._spec.channels
+        pixels = sample.pixels
+        if channels == "GRAY":
+            pixels = greyed(pixels, self._spec.resample)
+        try:
+            placed, geometry = framed(pixels, self._spec)
+        except RecordError as error:
+            return error
+        if channels == "RGB":
+            placed = placed[..., ::-1]
+        height, width = geometry.model
+        return [
+            ModelInput(
+                {self._tensor: np.ascontiguousarray(placed)},
+                cost=height * width,
+                group=(height, width),
+                context=geometry,
+            )
+        ]
+
+    def collate(self, inputs: Sequence[ModelInput]) -> dict[str, NDArray[Any]]:
+        """Make one array of pictures of one size."""
+        pictures = [item.arrays[self._tensor] for item in inputs]
+        batch = pictures[0][np.newaxis] if len(pictures) == 1 else np.stack(pictures)
+        if self._spec.layout == "NCHW":
+            batch = batch.transpose(0, 3, 1, 2)
+        return {self._tensor: self._normalised(batch), **self._constants}
+
+    def _normalised(self, batch: NDArray[Any]) -> NDArray[Any]:
+        wanted = np.dtype(self._spec.dtype)
+        if self._as_is:
+            return np.ascontiguousarray(batch, dtype=wanted)
+        axis = 1 if self._spec.layout == "NCHW" else 3
+        shape = [1, 1, 1, 1]
+        shape[axis] = -1
+        values = np.empty(batch.shape, np.float32)
+        np.multiply(batch, self._scale.reshape(shape), out=values)
+        values += self._shift.reshape(shape)
+        if wanted.kind in "iu":
+            bounds = np.iinfo(wanted)
+            np.clip(np.rint(values, out=values), bounds.min, bounds.max, out=values)
+        return values.astype(wanted, copy=False)
+
+
+def _by_channel(values: tuple[float, ...], channels: int) -> NDArray[np.float64]:
+    """Spread one value over all channels; several equal ones serve a grey picture."""
+    return np.broadcast_to(np.asarray(values[: max(1, min(len(values), channels))]), channels)
