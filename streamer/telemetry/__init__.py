@@ -1,5 +1,6 @@
 """What the process tells of itself: logs and metrics."""
 
 from streamer.telemetry.logs import configure
+from streamer.telemetry.metrics import Metrics
 
-__all__ = ["configure"]
+__all__ = ["Metrics", "configure"]

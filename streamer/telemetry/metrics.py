@@ -1,0 +1,232 @@
+"""What the process counts, for Prometheus: one method an event, called once a batch or a wave."""
+
+from collections.abc import Mapping
+
+from numpy.typing import ArrayLike
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from streamer.records import TopicPartition
+from streamer.telemetry.durations import Durations
+
+_ITEMS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+_RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75)
+_SHORT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    """The families of one process, in a registry of its own.
+
+    Attributes:
+        registry: what `/metrics` shows.
+        record_durations: from poll to acknowledgement, by topology; knows percentiles.
+    """
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self.record_durations = Durations(
+            "streamer_record_duration_seconds",
+            "From a record's poll to the acknowledgement of its answer",
+            "topology",
+        )
+        self.registry.register(self.record_durations)
+        self._lagging: dict[tuple[Gauge, str], set[TopicPartition]] = {}
+        self._serving: dict[str, tuple[str, str, str]] = {}
+        self._make_record_families()
+        self._make_work_families()
+        self._make_kafka_families()
+        self._make_model_families()
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"streamer_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"streamer_{name}", text, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]
+    ) -> Histogram:
+        return Histogram(f"streamer_{name}", text, labels, registry=self.registry, buckets=buckets)
+
+    def _make_record_families(self) -> None:
+        self._consumed = self._counter("records_consumed", "Records polled", "topology")
+        self._predictions = self._counter(
+            "predictions",
+            "Answers of a step in acknowledged predictions",
+            *("topology", "step", "model", "version"),
+        )
+        self._deadletters = self._counter(
+            "deadletters", "Records written as dead letters", "topology", "stage", "reason"
+        )
+        self._dropped = self._counter("records_dropped", "Tombstones dropped", "topology")
+        self._skipped = self._counter(
+            "records_lost",
+            "Records that retention removed before they were read",
+            *("topology", "topic"),
+        )
+
+    def _make_work_families(self) -> None:
+        step, stage = ("topology", "step"), ("topology", "stage")
+        model = (*step, "model", "version")
+        self._batch_items = self._histogram(
+            "batch_items", "Items in a batch, by why it was closed", (*step, "reason"), _ITEMS
+        )
+        self._batch_waste = self._histogram(
+            "batch_padding_ratio", "Share of a batch's tensor that is padding", step, _RATIOS
+        )
+        self._inference = self._histogram(
+            "inference_duration_seconds", "A session's run of one batch", model, _SHORT_S
+        )
+        self._queue = self._histogram(
+            "queue_duration_seconds", "What a wave waited before a stage", stage, _SHORT_S
+        )
+        self._stage = self._histogram(
+            "stage_duration_seconds", "What a stage worked on a wave", stage, _SHORT_S
+        )
+        self._in_flight_records = self._gauge(
+            "in_flight_records", "Records polled and not acknowledged yet", "topology"
+        )
+        self._in_flight_bytes = self._gauge(
+            "in_flight_bytes", "What they take of the line's memory budget", "topology"
+        )
+
+    def _make_kafka_families(self) -> None:
+        at = ("topology", "topic", "partition")
+        self._lag_records = self._gauge(
+            "consumer_lag_records", "Records behind the committed position", *at
+        )
+        self._lag_seconds = self._gauge(
+            "consumer_lag_seconds", "Age of the oldest record not answered yet", *at
+        )
+        self._paused = self._gauge(
+            "paused_partitions", "Partitions not fetched, for the line is full", "topology"
+        )
+        self._commits = self._counter("commits", "Commits of positions", "topology")
+        self._transactions = self._counter(
+            "transactions", "Transactions by their end", "topology", "outcome"
+        )
+        self._rebalances = self._counter("rebalances", "Assignments taken", "topology")
+
+    def _make_model_families(self) -> None:
+        self._model_info = self._gauge(
+            "model_info", "1 for each model version in service", "model", "version", "task"
+        )
+        self._session_info = self._gauge(
+            "session_info", "Sessions of a model, by where they run", "model", "device", "provider"
+        )
+        self._fallbacks = self._counter(
+            "device_fallbacks", "Models that run elsewhere than asked for", "model", "wanted"
+        )
+        self._swaps = self._counter("model_swaps", "Versions put into service", "model")
+
+    def consumed(self, topology: str, records: int) -> None:
+        """Records were polled."""
+        self._consumed.labels(topology).inc(records)
+
+    def predictions(self, topology: str, step: str, model: str, version: str, count: int) -> None:
+        """Answers of one step were acknowledged."""
+        self._predictions.labels(topology, step, model, version).inc(count)
+
+    def deadletters(self, topology: str, stage: str, reason: str, count: int = 1) -> None:
+        """Dead letters were acknowledged."""
+        self._deadletters.labels(topology, stage, reason).inc(count)
+
+    def dropped(self, topology: str, count: int) -> None:
+        """Tombstones were passed over."""
+        self._dropped.labels(topology).inc(count)
+
+    def skipped(self, topology: str, topic: str, records: int) -> None:
+        """Records were gone before they could be read."""
+        self._skipped.labels(topology, topic).inc(records)
+
+    def records_done(self, topology: str, seconds: ArrayLike) -> None:
+        """Records were acknowledged, each so long after its poll."""
+        self.record_durations.add(topology, seconds)
+
+    def batch_ran(  # noqa: PLR0913 - one event
+        self,
+        topology: str,
+        step: str,
+        *,
+        model: str,
+        version: str,
+        items: int,
+        seconds: float,
+        waste: float,
+        reason: str,
+    ) -> None:
+        """A session ran a batch; `waste` is the share of padding, `reason` why it was closed."""
+        self._batch_items.labels(topology, step, reason).observe(items)
+        self._batch_waste.labels(topology, step).observe(waste)
+        self._inference.labels(topology, step, model, version).observe(seconds)
+
+    def queued(self, topology: str, stage: str, seconds: float) -> None:
+        """A wave waited before a stage."""
+        self._queue.labels(topology, stage).observe(seconds)
+
+    def stage_ran(self, topology: str, stage: str, seconds: float) -> None:
+        """A stage worked on a wave."""
+        self._stage.labels(topology, stage).observe(seconds)
+
+    def in_flight(self, topology: str, records: int, size_bytes: int) -> None:
+        """So much is in the line now."""
+        self._in_flight_records.labels(topology).set(records)
+        self._in_flight_bytes.labels(topology).set(size_bytes)
+
+    def lag(
+        self,
+        topology: str,
+        records: Mapping[TopicPartition, int],
+        seconds: Mapping[TopicPartition, float] | None = None,
+    ) -> None:
+        """So much is behind, in every partition that is ours; others are forgotten."""
+        for family, values in ((self._lag_records, records), (self._lag_seconds, seconds or {})):
+            for at, value in values.items():
+                family.labels(topology, at.topic, at.partition).set(value)
+            known = self._lagging.setdefault((family, topology), set())
+            for gone in known - set(values):
+                family.remove(topology, gone.topic, gone.partition)
+            self._lagging[family, topology] = set(values)
+
+    def paused(self, topology: str, partitions: int) -> None:
+        """So many partitions are paused now."""
+        self._paused.labels(topology).set(partitions)
+
+    def committed(self, topology: str) -> None:
+        """Positions were committed."""
+        self._commits.labels(topology).inc()
+
+    def transaction(self, topology: str, outcome: str) -> None:
+        """A transaction ended: `committed` or `aborted`."""
+        self._transactions.labels(topology, outcome).inc()
+
+    def rebalanced(self, topology: str) -> None:
+        """Partitions were assigned anew."""
+        self._rebalances.labels(topology).inc()
+
+    def model(self, name: str, version: str, task: str) -> None:
+        """A version is in service; the one before it is not any more."""
+        labels = (name, version, task)
+        self._model_info.labels(*labels).set(1)
+        before = self._serving.get(name, labels)
+        if before != labels:
+            self._model_info.remove(*before)
+            self._swaps.labels(name).inc()
+        self._serving[name] = labels
+
+    def session(self, model: str, device: str, provider: str) -> None:
+        """A session was opened."""
+        self._session_info.labels(model, device, provider).inc()
+
+    def session_closed(self, model: str, device: str, provider: str) -> None:
+        """A session was closed."""
+        self._session_info.labels(model, device, provider).dec()
+
+    def device_fallback(self, model: str, wanted: str) -> None:
+        """A model runs elsewhere than asked for."""
+        self._fallbacks.labels(model, wanted).inc()
