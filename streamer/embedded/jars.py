@@ -21,6 +21,7 @@ LOCK_FILE = Path(__file__).with_name("kafka.lock")
 
 _PARALLEL_DOWNLOADS = 4
 _HTTP_TIMEOUT_S = 60
+_ATTEMPTS = 3
 
 _SCRATCH = ".fetching-"
 _SCRATCH_OLD_S = 3600
@@ -105,6 +106,24 @@ def fetch_from_maven(jar: Jar, folder: Path) -> Path:
         DownloadError: no repository answers, or none has it.
     """
     import requests
+
+    for attempt in range(_ATTEMPTS):
+        try:
+            # A folder each: jgo takes what a broken attempt left behind for the whole file.
+            return _resolved(jar, folder / str(attempt))
+        except (requests.RequestException, RuntimeError, OSError) as error:
+            failure = error
+            time.sleep(attempt)
+    reason = getattr(failure.args[0], "reason", failure) if failure.args else failure
+    raise DownloadError(
+        f"Kafka's {jar.coordinate} cannot be fetched: {reason}. "
+        "Check the network and its proxy (HTTPS_PROXY), or name a Maven repository that can be "
+        "reached under [repositories] in jgo's settings; what was fetched so far is kept. "
+        "A Kafka that already runs is used with STREAMER_KAFKA__BOOTSTRAP_SERVERS.",
+    ) from failure
+
+
+def _resolved(jar: Jar, repository_cache: Path) -> Path:
     from jgo.config import GlobalSettings
     from jgo.constants import MAVEN_CENTRAL_URL
     from jgo.maven import MavenContext
@@ -112,18 +131,11 @@ def fetch_from_maven(jar: Jar, folder: Path) -> Path:
     # The user's own come first: a mirror serves where Maven Central is out of reach.
     repositories = {**GlobalSettings.load().repositories}
     repositories.setdefault("central", MAVEN_CENTRAL_URL)
-    maven = MavenContext(repo_cache=folder, remote_repos=repositories, timeout=_HTTP_TIMEOUT_S)
+    maven = MavenContext(
+        repo_cache=repository_cache, remote_repos=repositories, timeout=_HTTP_TIMEOUT_S
+    )
     component = maven.project(jar.group, jar.artifact).at_version(jar.version)
-    try:
-        return Path(component.artifact().resolve())
-    except (requests.RequestException, RuntimeError, OSError) as error:
-        raise DownloadError(
-            f"{jar.coordinate} cannot be fetched, which the embedded Kafka needs: {error}. "
-            "Check the network and its proxy (HTTPS_PROXY), or name a Maven repository that this "
-            "machine reaches in the [repositories] of jgo's settings; "
-            "what was fetched so far is kept. "
-            "A Kafka that already runs is used with STREAMER_KAFKA__BOOTSTRAP_SERVERS.",
-        ) from error
+    return Path(component.artifact().resolve())
 
 
 def _jar(line: str) -> Jar:

@@ -36,12 +36,14 @@ class DataFolder:
         """Open it.
 
         Raises:
-            ConfigError: it cannot be written, or another node uses it.
+            ConfigError: it cannot be used, or another node uses it.
         """
         self.path = path
         self.logs = path / "logs"
         self.properties = path / "server.properties"
         self.output = path / "broker.log"
+        if "," in str(path):
+            raise ConfigError(f"the data folder {path} has a comma: Kafka would take it for two")
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock: IO[bytes] = (path / ".lock").open("ab")

@@ -76,6 +76,8 @@ class JavaProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                # Else Java cannot open a path with letters beyond ASCII where no language is set.
+                env={**os.environ, "LC_ALL": "C.UTF-8"},
                 start_new_session=True,
             )
         self._watch = subprocess.Popen(  # noqa: S603 - as above

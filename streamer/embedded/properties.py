@@ -75,4 +75,12 @@ def rendered(properties: Mapping[str, str]) -> str:
 def _escaped(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
     leading = len(escaped) - len(escaped.lstrip(" "))
-    return "\\ " * leading + escaped[leading:]
+    return "".join(map(_latin, "\\ " * leading + escaped[leading:]))
+
+
+def _latin(character: str) -> str:
+    # Java reads the file as Latin-1, and other characters as their UTF-16 code units.
+    if character.isascii():
+        return character
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))

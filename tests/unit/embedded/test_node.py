@@ -18,6 +18,12 @@ def test_a_data_folder_that_is_a_file_is_refused(tmp_path):
         DataFolder(tmp_path / "file")
 
 
+def test_a_data_folder_that_kafka_would_take_for_two_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="has a comma"):
+        DataFolder(tmp_path / "one,two")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_cluster_id_looks_like_an_option():
     ids = {new_cluster_id() for _ in range(2000)}
     assert len(ids) == 2000

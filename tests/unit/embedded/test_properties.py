@@ -38,3 +38,7 @@ def test_what_the_caller_sets_wins():
 def test_values_are_written_as_java_reads_them():
     text = rendered({"plain": "a=b c", "windows": "C:\\logs", "two": "a\nb", "indented": "  x"})
     assert text == "plain=a=b c\nwindows=C:\\\\logs\ntwo=a\\nb\nindented=\\ \\ x\n"
+
+
+def test_letters_beyond_ascii_are_written_by_their_code_units():
+    assert rendered({"log.dirs": "/é/𝄞"}) == "log.dirs=/\\u00e9/\\ud834\\udd1e\n"
