@@ -91,13 +91,18 @@ def _letterboxed(pixels: NDArray[np.uint8], spec: ImageInput) -> _Placed:
 
 
 def _by_shortest_edge(pixels: NDArray[np.uint8], spec: ImageInput) -> _Placed:
-    """Resize so that the shorter side fits, the longer one rounded down as transformers does."""
+    """Resize so that the shorter side fits.
+
+    The longer side is rounded down as in transformers and torchvision, where Pillow's rules come
+    from, and to the nearest whole number with OpenCV's, as those do who call `cv2.resize`.
+    """
     edge = spec.size.shortest_edge or min(_both_sides(spec))
     height, width = pixels.shape[:2]
+    rounded = round if spec.resample.startswith("opencv-") else int
     if width <= height:
-        new_height, new_width = int(edge * height / width), edge
+        new_height, new_width = rounded(edge * height / width), edge
     else:
-        new_height, new_width = edge, int(edge * width / height)
+        new_height, new_width = edge, rounded(edge * width / height)
     if new_height * new_width > _MOST_PIXELS:
         raise RecordError(
             f"a picture of {width}x{height} pixels, its shorter side brought to {edge}, "
