@@ -1,0 +1,6 @@
+"""The daemon's HTTP endpoints: /startupz, /readyz, /livez, /metrics, /status."""
+
+from streamer.endpoints.application import Health
+from streamer.endpoints.server import Endpoints
+
+__all__ = ["Endpoints", "Health"]
