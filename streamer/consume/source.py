@@ -1,7 +1,7 @@
 """The consume loop: polls without pause, gathers, and cuts a wave whenever the line has room."""
 
 from collections.abc import Callable, Iterator, Mapping
-from time import monotonic
+from time import monotonic, time
 from typing import Literal, Protocol
 
 import structlog
@@ -29,8 +29,16 @@ class SourceEvents(Protocol):
     def paused(self, partitions: int) -> None:
         """So many partitions are paused now."""
 
-    def lag(self, records: Mapping[TopicPartition, int]) -> None:
-        """So many records are behind, by partition."""
+    def ends(
+        self, ends: Mapping[TopicPartition, int], behind_s: Mapping[TopicPartition, float]
+    ) -> None:
+        """The partitions that are ours end there; reading is so many seconds behind."""
+
+    def begins(self, partition: TopicPartition, position: int) -> None:
+        """A partition is read from there on."""
+
+    def rebalanced(self) -> None:
+        """Partitions were assigned."""
 
     def committed(self) -> None:
         """Positions were committed."""
@@ -80,6 +88,7 @@ class Source:
         self._settled: set[TopicPartition] = set()
         self._began_at_end: set[TopicPartition] = set()
         self._paused: set[TopicPartition] = set()
+        self._read_until: dict[TopicPartition, int] = {}
         self._positions_at = 0.0
         self._commit_under_way = False
         self.moved_at = monotonic()
@@ -144,7 +153,10 @@ class Source:
             self._log.warning("polling failed, trying again", error=str(error))
         after = self._assignment.epochs()
         self._settled &= set(after)
-        self._settle(self._assignment.take_fresh())
+        fresh = self._assignment.take_fresh()
+        if fresh:
+            self._events.rebalanced()
+            self._settle(fresh)
         after = self._assignment.epochs()
         self._gatherer.keep_only(after)
         for partition, records in polled.items():
@@ -152,6 +164,7 @@ class Source:
             # what was polled while the partition changed hands is read again from its commit
             if gather and epoch is not None and epoch == after.get(partition):
                 self._gatherer.add(partition, epoch, records)
+                self._read_until[partition] = records[-1].timestamp
                 self._note_position(partition, epoch)
         if gather:
             self._note_positions(after)
@@ -162,13 +175,16 @@ class Source:
         if now - self._positions_at < _POSITIONS_EVERY_S:
             return
         self._positions_at = now
-        lag = {}
+        ends, behind_s = {}, {}
         for partition in self._settled & set(epochs):
             position = self._note_position(partition, epochs[partition])
             end = self._consumer.highwater(partition)
             if position is not None and end is not None:
-                lag[partition] = max(end - position, 0)
-        self._events.lag(lag)
+                ends[partition] = max(end, position)
+                last = self._read_until.get(partition)
+                behind = time() - last / 1000 if last is not None and end > position else 0.0
+                behind_s[partition] = max(behind, 0.0)
+        self._events.ends(ends, behind_s)
 
     def _note_position(self, partition: TopicPartition, epoch: int) -> int | None:
         """Take note of the offset read next, also when no record came (aborted transactions)."""
@@ -230,6 +246,7 @@ class Source:
                 self._log.warning("cannot settle a position yet", error=str(error))
                 self._settled.discard(partition)
                 continue
+            self._events.begins(partition, position)
             if self._consumer.seek(partition, position):
                 self._settled.add(partition)
 

@@ -77,7 +77,7 @@ def _kind(where: str, form: str, kinds: frozenset[Kind]) -> Kind:
             f"{where}: the task takes {' or '.join(sorted(kinds))}, the source is {form}{hint}"
         )
         raise ConfigError(message)
-    return min(fitting)  # type: ignore[return-value]
+    return min(fitting)
 
 
 def _crops_fit(where: str, origin: str, tasks: dict[str, str], kinds: frozenset[Kind]) -> None:

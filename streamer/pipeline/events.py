@@ -1,16 +1,17 @@
-"""What a line tells of itself, as counts for `/status` and the demo, and as metrics."""
+"""What a line tells of itself: counts for `/status` and the demo, and metrics."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from time import monotonic
 from typing import Any
 
+import numpy as np
+
 from streamer.pipeline.model import Model
 from streamer.records import TopicPartition, Wave
-
-_KEPT_DURATIONS = 10_000
+from streamer.telemetry import Metrics
 
 
 @dataclass
@@ -21,69 +22,122 @@ class Counts:
     answered: int = 0
     dropped: int = 0
     deadletters: Counter[tuple[str, str]] = field(default_factory=Counter)
-    commits: int = 0
     skipped: int = 0
     paused_partitions: int = 0
     lag: dict[TopicPartition, int] = field(default_factory=dict)
     batches: Counter[str] = field(default_factory=Counter)
     batch_items: Counter[str] = field(default_factory=Counter)
-    durations: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_DURATIONS))
+
+    @property
+    def done(self) -> int:
+        """Records that have left the line."""
+        return self.answered + self.dropped + sum(self.deadletters.values())
 
 
 class LineEvents:
     """Counts one topology's events; called from several threads, once a wave or a batch."""
 
-    def __init__(self, topology: str) -> None:
+    def __init__(self, topology: str, metrics: Metrics) -> None:
         self._topology = topology
+        self._metrics = metrics
         self._lock = Lock()
+        self._answered: dict[TopicPartition, int] = {}
         self.counts = Counts()
 
     def consumed(self, records: int) -> None:
         """Records entered the line."""
         with self._lock:
             self.counts.consumed += records
+        self._metrics.consumed(self._topology, records)
 
     def paused(self, partitions: int) -> None:
         """So many partitions are paused now."""
         self.counts.paused_partitions = partitions
+        self._metrics.paused(self._topology, partitions)
 
-    def lag(self, records: Mapping[TopicPartition, int]) -> None:
-        """So many records are behind, by partition."""
-        self.counts.lag = dict(records)
+    def ends(
+        self, ends: Mapping[TopicPartition, int], behind_s: Mapping[TopicPartition, float]
+    ) -> None:
+        """The partitions that are ours end there; lag counts what is not answered yet."""
+        with self._lock:
+            lag = {p: max(end - self._answered.get(p, end), 0) for p, end in ends.items()}
+            self.counts.lag = lag
+        self._metrics.lag(self._topology, lag, behind_s)
+
+    def begins(self, partition: TopicPartition, position: int) -> None:
+        """A partition is read from there on."""
+        with self._lock:
+            self._answered[partition] = position
 
     def committed(self) -> None:
         """Positions were committed."""
-        with self._lock:
-            self.counts.commits += 1
+        self._metrics.committed(self._topology)
+
+    def transaction(self, outcome: str) -> None:
+        """A transaction was committed or aborted."""
+        self._metrics.transaction(self._topology, outcome)
+
+    def rebalanced(self) -> None:
+        """Partitions were assigned."""
+        self._metrics.rebalanced(self._topology)
 
     def skipped(self, partition: TopicPartition, records: int) -> None:
         """Records were lost to retention."""
-        del partition
         with self._lock:
             self.counts.skipped += records
+        self._metrics.skipped(self._topology, partition.topic, records)
 
     def batch_ran(  # noqa: PLR0913 - one event
         self, *, step: str, model: Model, items: int, waste: float, seconds: float, reason: str
     ) -> None:
         """A batch was run."""
-        del model, waste, seconds, reason
         with self._lock:
             self.counts.batches[step] += 1
             self.counts.batch_items[step] += items
+        self._metrics.batch_ran(
+            self._topology,
+            step,
+            model=model.name,
+            version=model.version_name,
+            items=items,
+            seconds=seconds,
+            waste=waste,
+            reason=reason,
+        )
 
-    def published(self, wave: Wave, now: float) -> None:
+    def staged(self, stage: str, queued: float, worked: float) -> None:
+        """A wave waited before a stage and was worked on by it."""
+        self._metrics.queued(self._topology, stage, queued)
+        self._metrics.stage_ran(self._topology, stage, worked)
+
+    def published(self, wave: Wave, in_flight_bytes: int) -> None:
         """A wave was acknowledged whole."""
-        del now
-        took = monotonic() - wave.born
+        answers: Counter[tuple[str, str, str]] = Counter()
+        letters: Counter[tuple[str, str]] = Counter()
+        dropped = 0
+        items = wave.items
+        for item in items:
+            if item.rejection is not None:
+                letters[item.rejection.stage, item.rejection.reason] += 1
+            elif item.dropped:
+                dropped += 1
+            else:
+                for step, answer in item.answers.items():
+                    answers[step, answer.model, answer.version] += 1
         with self._lock:
-            for item in wave.items:
-                if item.rejection is not None:
-                    self.counts.deadletters[item.rejection.stage, item.rejection.reason] += 1
-                elif item.dropped:
-                    self.counts.dropped += 1
-                else:
-                    self.counts.answered += 1
-                self.counts.durations.append(took)
+            self.counts.answered += len(items) - sum(letters.values()) - dropped
+            self.counts.deadletters.update(letters)
+            self.counts.dropped += dropped
+            self._answered.update(wave.positions)
+            in_flight = self.counts.consumed - self.counts.done
+        for (step, model, version), count in answers.items():
+            self._metrics.predictions(self._topology, step, model, version, count)
+        for (stage, reason), count in letters.items():
+            self._metrics.deadletters(self._topology, stage, reason, count)
+        if dropped:
+            self._metrics.dropped(self._topology, dropped)
+        self._metrics.records_done(self._topology, np.full(len(items), monotonic() - wave.born))
+        self._metrics.in_flight(self._topology, in_flight, in_flight_bytes)
 
     def status(self) -> dict[str, Any]:
         """Give the counts as plain values."""
@@ -93,6 +147,7 @@ class LineEvents:
                 "records_consumed": counts.consumed,
                 "records_answered": counts.answered,
                 "records_dropped": counts.dropped,
+                "records_in_flight": counts.consumed - counts.done,
                 "deadletters": {
                     f"{stage}/{reason}": number
                     for (stage, reason), number in counts.deadletters.items()
@@ -105,14 +160,7 @@ class LineEvents:
                     step: counts.batch_items[step] / number
                     for step, number in counts.batches.items()
                 },
-                "record_duration_seconds": percentiles(list(counts.durations)),
+                "record_duration_seconds": self._metrics.record_durations.percentiles(
+                    self._topology
+                ),
             }
-
-
-def percentiles(values: list[float]) -> dict[str, float]:
-    """Give p50, p95 and p99 of some values; nothing of none."""
-    ordered = sorted(values)
-    if not ordered:
-        return {}
-    last = len(ordered) - 1
-    return {f"p{p}": ordered[round(last * p / 100)] for p in (50, 95, 99)}

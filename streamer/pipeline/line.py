@@ -1,8 +1,8 @@
 """A topology at work: its stages joined, cut into threads, and watched."""
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from threading import Event, Thread
 from time import monotonic
 from typing import Any
@@ -107,7 +107,9 @@ class Line:
         feed: Channel[Wave] = Channel(1)
         try:
             source = self._source = self._open_source(preparer.cost)
-            feed, self._stages, tail = run_line(self._line(preparer), capacity=1)
+            feed, self._stages, tail = run_line(
+                self._line(preparer), capacity=1, observe=self._events.staged
+            )
             emptying = Thread(target=self._empty, args=(tail,), name="settle", daemon=True)
             emptying.start()
             with suppress(Closed):  # a stage has failed; its error is raised below
@@ -168,13 +170,13 @@ class Line:
     def _line(self, preparer: Preparer) -> list[Stage]:
         """Lay the stages out: what begins work and what waits for it are threads of their own."""
         stages = [
-            Stage("decode", lambda waves: map(preparer.begin, waves)),
-            Stage("decoded", lambda begun: map(preparer.finish, begun)),
+            Stage("decode", partial(map, preparer.begin)),
+            Stage("decoded", partial(map, preparer.finish)),
         ]
         for step in self.assembly.steps:
             stages += [
-                Stage(f"batch-{step.name}", lambda waves, s=step: map(s.begin, waves)),
-                Stage(f"infer-{step.name}", lambda works, s=step: map(s.finish, works)),
+                Stage(f"batch-{step.name}", partial(map, step.begin)),
+                Stage(f"infer-{step.name}", partial(map, step.finish)),
             ]
         encoder = Encoder(self.topology)
         stages.append(Stage("encode", encoder.encoded))
@@ -209,6 +211,7 @@ class Line:
             self._committed,
             self._ready_wave,
             self._at_once.is_set,
+            self._events.transaction,
         )
         return self._exactly_once.published
 
@@ -228,7 +231,7 @@ class Line:
             self.budget.give_back(wave.cost_bytes)
             self._left_at = monotonic()
             self._pace.left(len(wave.items), backlog=self.budget.taken_bytes > 0)
-            self._events.published(wave, time.time())
+            self._events.published(wave, self.budget.taken_bytes)
         self._drained.set()
 
 

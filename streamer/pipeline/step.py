@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -82,7 +83,7 @@ class Step:
         inputs = [part.given for part in work.parts]
         for indices in planned(inputs, self.model.bounds):
             batch = [work.parts[index] for index in indices]
-            work.running.append(self.model.submit(lambda s, b=batch: self._run(s, b)))
+            work.running.append(self.model.submit(partial(self._run, batch)))
         return work
 
     def finish(self, work: Work) -> Wave:
@@ -120,7 +121,7 @@ class Step:
             parts += [Part(item, given, number, entry["box"]) for given in outcome]
         return parts
 
-    def _run(self, session: Session, batch: list[Part], tries: int = 1) -> None:
+    def _run(self, batch: list[Part], session: Session, tries: int = 1) -> None:
         """Run a batch; one that fails is halved until the culprit is alone."""
         inputs = [part.given for part in batch]
         began = perf_counter()
@@ -131,8 +132,8 @@ class Step:
         except (ModelError, RecordError, ValueError, RuntimeError, MemoryError) as error:
             if len(batch) > 1:
                 middle = len(batch) // 2
-                self._run(session, batch[:middle], tries + 1)
-                self._run(session, batch[middle:], tries + 1)
+                self._run(batch[:middle], session, tries + 1)
+                self._run(batch[middle:], session, tries + 1)
                 return
             stage: Stage = "postprocess" if isinstance(error, _InterpretError) else "infer"
             cause = error.__cause__ if isinstance(error, _InterpretError) else error

@@ -44,7 +44,8 @@ def prepare_topics(
 
 
 def _create(admin: Admin, topic: str, partitions: int, settings: Settings) -> None:
-    advice = f"create it, for instance: kafka-topics.sh --create --topic {topic} --partitions {partitions}"
+    command = f"kafka-topics.sh --create --topic {topic} --partitions {partitions}"
+    advice = f"create it, for instance: {command}"
     if not settings.kafka.create_topics:
         message = (
             f"the topic '{topic}' does not exist (STREAMER_KAFKA__CREATE_TOPICS is off); {advice}"

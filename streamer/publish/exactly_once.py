@@ -39,6 +39,7 @@ class ExactlyOnce:
         committed: reads the settled positions of partitions.
         ready: takes a further wave that is there already, without waiting.
         stopping: asked between tries; true gives up what can't be sent now.
+        ended: told the outcome of each transaction, `committed` or `aborted`.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of one transaction
@@ -50,6 +51,7 @@ class ExactlyOnce:
         committed: Callable[[Iterable[TopicPartition]], Mapping[TopicPartition, int]],
         ready: Callable[[], Wave | None],
         stopping: Callable[[], bool],
+        ended: Callable[[str], None] = lambda _outcome: None,
     ) -> None:
         self._outlet = outlet
         self._open = open_producer
@@ -58,10 +60,10 @@ class ExactlyOnce:
         self._committed = committed
         self._ready = ready
         self._stopping = stopping
+        self._ended = ended
         self._producer = open_producer()
         self._log = structlog.get_logger("publish")
         self._suspects: set[int] = set()
-        self.transactions = 0
         self.open_since: float | None = None
 
     def published(self, waves: Iterable[Wave]) -> Iterator[Wave]:
@@ -122,7 +124,7 @@ class ExactlyOnce:
         finally:
             self.open_since = None
         self._suspects.clear()
-        self.transactions += 1
+        self._ended("committed")
         return True
 
     def _send(self, items: Sequence[Item]) -> list[tuple[Item, Pending]]:
@@ -155,6 +157,7 @@ class ExactlyOnce:
         Raises:
             BrokerError: trying again is useless, or the process is to stop.
         """
+        self._ended("aborted")
         if not error.retriable:
             raise error
         delay = _BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)]

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from threading import Condition
+from time import monotonic
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -20,9 +21,11 @@ class Channel(Generic[Item]):
             message = f"a channel holds at least one item; got {capacity}"
             raise ValueError(message)
         self._capacity = capacity
-        self._items: deque[Item] = deque()
+        self._items: deque[tuple[Item, float]] = deque()
         self._changed = Condition()
         self._closed = False
+        self.waited_s = 0.0
+        """How long the item taken last lay in the channel."""
 
     def put(self, item: Item) -> None:
         """Hand an item over, waiting while the channel is full.
@@ -35,7 +38,7 @@ class Channel(Generic[Item]):
                 self._changed.wait()
             if self._closed:
                 raise Closed
-            self._items.append(item)
+            self._items.append((item, monotonic()))
             self._changed.notify_all()
 
     def has_room(self) -> bool:
@@ -46,11 +49,7 @@ class Channel(Generic[Item]):
     def get_nowait(self) -> Item | None:
         """Take an item if one is there."""
         with self._changed:
-            if not self._items:
-                return None
-            item = self._items.popleft()
-            self._changed.notify_all()
-            return item
+            return self._take() if self._items else None
 
     def __iter__(self) -> Iterator[Item]:
         """Yield items until the channel is closed and empty."""
@@ -60,9 +59,14 @@ class Channel(Generic[Item]):
                     self._changed.wait()
                 if not self._items:
                     return
-                item = self._items.popleft()
-                self._changed.notify_all()
+                item = self._take()
             yield item
+
+    def _take(self) -> Item:
+        item, put_at = self._items.popleft()
+        self.waited_s = monotonic() - put_at
+        self._changed.notify_all()
+        return item
 
     def __len__(self) -> int:
         with self._changed:

@@ -8,6 +8,8 @@ from typing import Any
 
 from streamer.runtime.channel import Channel, Closed
 
+Observer = Callable[[str, float, float], None]
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -20,9 +22,12 @@ class Stage:
 class StageThread(Thread):
     """Pulls from its inbox through its stage into its outbox."""
 
-    def __init__(self, stage: Stage, inbox: Channel[Any], outbox: Channel[Any]) -> None:
+    def __init__(
+        self, stage: Stage, inbox: Channel[Any], outbox: Channel[Any], observe: Observer
+    ) -> None:
         super().__init__(name=stage.name, daemon=True)
         self._stage = stage
+        self._observe = observe
         self.inbox = inbox
         self._outbox = outbox
         self.error: BaseException | None = None
@@ -33,7 +38,9 @@ class StageThread(Thread):
         """Pull, transform, push; however it ends, both neighbours learn of it."""
         try:
             for item in self._stage.work(self._noted(self.inbox)):
-                self.moved_at = monotonic()
+                now = monotonic()
+                self._observe(self._stage.name, self.inbox.waited_s, now - self.moved_at)
+                self.moved_at = now
                 self._outbox.put(item)  # waits while full: this is the back-pressure
                 self.moved_at = monotonic()
                 self.busy = False
@@ -58,16 +65,21 @@ class StageThread(Thread):
 
 
 def run_line(
-    stages: Sequence[Stage], capacity: int = 1
+    stages: Sequence[Stage], capacity: int = 1, observe: Observer = lambda *_: None
 ) -> tuple[Channel[Any], list[StageThread], Channel[Any]]:
     """Start a thread for each stage.
+
+    Args:
+        stages: in the order of the line.
+        capacity: items between two stages.
+        observe: told, for each item, the stage, the seconds it waited and was worked on.
 
     Returns:
         The channel that feeds the first stage, the threads, the channel behind the last one.
     """
     channels: list[Channel[Any]] = [Channel(capacity) for _ in range(len(stages) + 1)]
     threads = [
-        StageThread(stage, channels[index], channels[index + 1])
+        StageThread(stage, channels[index], channels[index + 1], observe)
         for index, stage in enumerate(stages)
     ]
     for thread in threads:

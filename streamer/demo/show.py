@@ -1,0 +1,187 @@
+"""`streamer demo`: broker, topics, models, topologies and traffic in one process."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import zip_longest
+from pathlib import Path
+from threading import Event, Thread
+from time import monotonic, sleep
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from streamer.broker import Admin, Producer, Reader, partition_for, wait_for_brokers
+from streamer.config import Settings
+from streamer.demo import traffic
+from streamer.demo.collect import Collector
+from streamer.demo.summary import summary, totals
+from streamer.demo.traffic import Sample, sample_traffic
+from streamer.embedded import EmbeddedKafka
+from streamer.errors import StreamerError
+from streamer.pipeline import Daemon
+
+_HERE = Path(__file__).parent
+_TOPOLOGIES = [
+    _HERE / "topologies" / f"{name}.yaml" for name in ("street", "intents", "similarity")
+]
+_PARTITIONS = 4
+_ANSWER_WITHIN_S = 120.0
+_START_WITHIN_S = 120.0
+
+
+def run_demo(settings: Settings, *, once: bool, console: Console | None = None) -> int:
+    """Run the demo; give the exit code (0: every record came back exactly once).
+
+    Args:
+        settings: with `kafka.bootstrap_servers` set that cluster is used, else an embedded one.
+        once: answer the sample traffic and end; else go on until interrupted.
+        console: where to print.
+    """
+    console = console or Console()
+    with ExitStack() as stack:
+        settings = stack.enter_context(_broker(settings, console))
+        settings = settings.model_copy(
+            update={"models": settings.models.model_copy(update={"dir": _HERE})}
+        )
+        if once:
+            settings = settings.model_copy(
+                update={"http": settings.http.model_copy(update={"port": 0})}
+            )
+        daemon = Daemon(_TOPOLOGIES, settings)
+        topics = _outputs(daemon)
+        _create_topics(settings, topics)
+        stack.enter_context(_running(daemon, console))
+        reader = stack.enter_context(Reader(settings.kafka))
+        partitions = [p for topic in topics for p in reader.partitions(topic)]
+        reader.assign(partitions, at_end=True)
+        collector = Collector(reader, topics)
+        if once:
+            return _once(settings, daemon, collector, console)
+        return _on_and_on(settings, daemon, collector, console)
+
+
+@contextmanager
+def _broker(settings: Settings, console: Console) -> Iterator[Settings]:
+    """Give settings that lead to a broker: the one that is named, or an embedded one."""
+    if "bootstrap_servers" in settings.kafka.model_fields_set:
+        console.print(f"Kafka: {settings.kafka.bootstrap_servers}")
+        wait_for_brokers(settings.kafka, give_up_after=10.0)
+        yield settings
+        return
+    console.print("Kafka: starting an embedded Apache Kafka …")
+    began = monotonic()
+    with EmbeddedKafka(port=0) as kafka:
+        console.print(f"Kafka: {kafka.bootstrap_servers}, up in {monotonic() - began:.1f} s")
+        reached = settings.kafka.model_copy(update={"bootstrap_servers": kafka.bootstrap_servers})
+        yield settings.model_copy(update={"kafka": reached})
+
+
+def _outputs(daemon: Daemon) -> dict[str, str]:
+    """Give, by output topic, the input topic whose records end there."""
+    topics = {}
+    for _, topology in daemon.topologies:
+        for topic in (topology.sink.topic, topology.deadletter_topic):
+            topics[topic] = topology.source.topics[0]
+    return topics
+
+
+def _create_topics(settings: Settings, topics: dict[str, str]) -> None:
+    with Admin(settings.kafka) as admin:
+        for topic in sorted({*topics, *topics.values()}):
+            admin.create(topic, _PARTITIONS)
+
+
+@contextmanager
+def _running(daemon: Daemon, console: Console) -> Iterator[None]:
+    """Run the daemon in a thread beside the traffic."""
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            daemon.run()
+        except BaseException as error:  # noqa: BLE001 - raised where the demo waits
+            failed.append(error)
+
+    thread = Thread(target=work, name="daemon", daemon=True)
+    began = monotonic()
+    thread.start()
+    try:
+        while not daemon.ready()[0]:
+            if failed:
+                raise failed[0]
+            if monotonic() - began > _START_WITHIN_S:
+                message = f"the daemon is not ready after {_START_WITHIN_S:.0f} s"
+                raise StreamerError(message)
+            sleep(0.05)
+        console.print(f"Daemon: three topologies ready in {monotonic() - began:.1f} s")
+        yield
+        if failed:
+            raise failed[0]
+    finally:
+        daemon.stop()
+        thread.join(timeout=60)
+
+
+def _send(producer: Producer, sample: Sample, number: int, partitions: dict[str, int]) -> None:
+    producer.append(
+        sample.record(number), partition_for(sample.record(number), partitions[sample.topic], "key")
+    )
+
+
+def _once(settings: Settings, daemon: Daemon, collector: Collector, console: Console) -> int:
+    """Send the sample traffic, wait until all of it has come back, print the summary."""
+    samples = sample_traffic(photo_count=150, message_count=1500, pair_count=300)
+    producer = Producer(settings.kafka)
+    partitions = {sample.topic: producer.partitions(sample.topic) for sample in samples}
+    console.print(
+        f"Traffic: {len(samples)} records, {len(traffic.bad_ones())} of them bad on purpose"
+    )
+    began = monotonic()
+    for number, sample in enumerate(samples):
+        collector.sent_at[number] = monotonic()
+        _send(producer, sample, number, partitions)
+    producer.flush()
+    while collector.missing and monotonic() - began < _ANSWER_WITHIN_S:
+        collector.poll(0.05)
+    took = monotonic() - began
+    producer.close()
+    console.print(summary(collector, samples, daemon.status(), took))
+    return totals(collector, samples, console)
+
+
+def _on_and_on(settings: Settings, daemon: Daemon, collector: Collector, console: Console) -> int:
+    """Send a steady stream and show what comes back, until interrupted."""
+    ended = Event()
+    previous = signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    producer = Producer(settings.kafka)
+    partitions = {
+        topic: producer.partitions(topic)
+        for topic in (traffic.PHOTOS, traffic.MESSAGES, traffic.PAIRS)
+    }
+    streams = zip_longest(traffic.photos(1), traffic.messages(1), traffic.pairs())
+    began, number = monotonic(), 0
+    console.print("Traffic: a steady stream; Ctrl-C ends it")
+    try:
+        with Live(Table(), console=console, refresh_per_second=2) as live:
+            while not ended.is_set():
+                for sample in next(streams):
+                    collector.sent_at[number] = monotonic()
+                    _send(producer, sample, number, partitions)
+                    number += 1
+                if number % 120 == 0:
+                    bad = traffic.bad_ones()[number // 120 % 6]
+                    _send(producer, bad, number, partitions)
+                    collector.sent_at[number] = monotonic()
+                    number += 1
+                until = monotonic() + 0.2
+                while monotonic() < until:
+                    collector.poll(0.05)
+                live.update(summary(collector, [], daemon.status(), monotonic() - began))
+    except KeyboardInterrupt:
+        console.print("ending …")
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        producer.close()
+    return 0
