@@ -1,0 +1,1 @@
+"""The demo: a sample world, its traffic, and the models that answer it."""
