@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,7 +52,7 @@ class ImagePreprocessor:
         except RecordError as error:
             return error
         if channels == "RGB":
-            placed = placed[..., ::-1]
+            placed = cv2.cvtColor(placed, cv2.COLOR_BGR2RGB)  # type: ignore[assignment]
         height, width = geometry.model
         return [
             ModelInput(
@@ -65,25 +66,41 @@ class ImagePreprocessor:
     def collate(self, inputs: Sequence[ModelInput]) -> dict[str, NDArray[Any]]:
         """Make one array of pictures of one size."""
         pictures = [item.arrays[self._tensor] for item in inputs]
-        batch = pictures[0][np.newaxis] if len(pictures) == 1 else np.stack(pictures)
-        if self._spec.layout == "NCHW":
-            batch = batch.transpose(0, 3, 1, 2)
+        batch = _planes(pictures) if self._spec.layout == "NCHW" else _stacked(pictures)
         return {self._tensor: self._normalised(batch), **self._constants}
 
     def _normalised(self, batch: NDArray[Any]) -> NDArray[Any]:
         wanted = np.dtype(self._spec.dtype)
         if self._as_is:
-            return np.ascontiguousarray(batch, dtype=wanted)
-        axis = 1 if self._spec.layout == "NCHW" else 3
-        shape = [1, 1, 1, 1]
-        shape[axis] = -1
-        values = np.empty(batch.shape, np.float32)
-        np.multiply(batch, self._scale.reshape(shape), out=values)
-        values += self._shift.reshape(shape)
+            return batch.astype(wanted, copy=False)
+        # Channels last are gone through a row of pixels at a time: loops over three are slow.
+        planar = self._spec.layout == "NCHW"
+        rows = batch if planar else batch.reshape(*batch.shape[:2], -1)
+        scale, shift = (
+            values.reshape(-1, 1, 1) if planar else np.tile(values, batch.shape[2])
+            for values in (self._scale, self._shift)
+        )
+        values: NDArray[Any] = np.multiply(rows, scale, dtype=np.float32)
+        values += shift
         if wanted.kind in "iu":
             bounds = np.iinfo(wanted)
             np.clip(np.rint(values, out=values), bounds.min, bounds.max, out=values)
-        return values.astype(wanted, copy=False)
+        return values.reshape(batch.shape).astype(wanted, copy=False)
+
+
+def _stacked(pictures: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Give [N, height, width, channels]; one picture is not copied."""
+    return pictures[0][np.newaxis] if len(pictures) == 1 else np.stack(pictures)
+
+
+def _planes(pictures: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Give [N, channels, height, width]."""
+    height, width, channels = pictures[0].shape
+    batch = np.empty((len(pictures), channels, height, width), pictures[0].dtype)
+    for planes, picture in zip(batch, pictures, strict=True):
+        # Writes into the planes; twice as fast as a transposed copy by numpy.
+        cv2.split(picture, list(planes))
+    return batch
 
 
 def _by_channel(values: tuple[float, ...], channels: int) -> NDArray[np.float64]:
