@@ -24,7 +24,6 @@ def client_settings(kafka: KafkaSettings) -> dict[str, Any]:
         "request_timeout_ms": int(kafka.request_timeout * 1000),
         "bootstrap_timeout_ms": _BOOTSTRAP_TIMEOUT_MS,
         "reconnect_backoff_max_ms": 1000,
-        "metrics_enabled": False,
     }
     if kafka.security_protocol.startswith("SASL"):
         settings["sasl_mechanism"] = kafka.sasl_mechanism

@@ -89,6 +89,7 @@ class GroupConsumer:
     ) -> None:
         base = {
             **client_settings(kafka),
+            "metrics_enabled": False,
             "isolation_level": "read_committed",
             "fetch_max_bytes": 16 * 2**20,
             "max_partition_fetch_bytes": 4 * 2**20,

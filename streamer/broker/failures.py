@@ -42,5 +42,7 @@ def broker_error(error: Exception, doing: str) -> BrokerError:
         error, errors.RetriableError | errors.KafkaTimeoutError
     )
     hint = next((text for kind, text in _HINTS.items() if isinstance(error, kind)), None)
-    detail = hint or f"{type(error).__name__}: {error}".removesuffix(": ")
+    kind = type(error).__name__
+    told = str(error).removeprefix(kind).removeprefix(": ")
+    detail = hint or f"{kind}: {told}".removesuffix(": ")
     return BrokerError(f"{doing}: {detail}", retriable=retriable)

@@ -62,6 +62,7 @@ class Producer:
             fixed["transaction_timeout_ms"] = int(kafka.transaction_timeout * 1000)
         base = {
             **client_settings(kafka),
+            "metrics_enabled": False,
             "batch_size": _BATCH_BYTES,
             "linger_ms": _LINGER_MS,
             "retry_backoff_ms": _RETRY_BACKOFF_MS,

@@ -181,9 +181,7 @@ class Daemon:
                     "sink": line.topology.sink.topic,
                     "deadletter": line.topology.deadletter_topic,
                     "joined": line.joined,
-                    "assignment": sorted(
-                        f"{p.topic}/{p.partition}" for p in line.assignment.epochs()
-                    ),
+                    "assignment": sorted(str(p) for p in line.assignment.epochs()),
                     "in_flight_bytes": line.budget.taken_bytes,
                     "steps": {
                         step.name: {

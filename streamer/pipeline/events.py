@@ -154,7 +154,7 @@ class LineEvents:
                 },
                 "records_skipped": counts.skipped,
                 "paused_partitions": counts.paused_partitions,
-                "lag_records": {f"{p.topic}/{p.partition}": n for p, n in counts.lag.items()},
+                "lag_records": {str(p): n for p, n in counts.lag.items()},
                 "batches": dict(counts.batches),
                 "batch_items_mean": {
                     step: counts.batch_items[step] / number

@@ -1,9 +1,9 @@
-"""How large waves may be: what the line does in about a second."""
+"""How large waves may be: what the line does in about half a second."""
 
 from threading import Lock
 from time import monotonic
 
-_TARGET_S = 1.0
+_TARGET_S = 0.5
 _LEAST = 32
 
 
@@ -11,7 +11,7 @@ class Pace:
     """Learns a wave's records from how fast waves leave the line.
 
     A wave is the unit of commit and of draining: under backlog it is to be large enough to sort
-    and batch well, yet pass each stage in about a second, however slow the model.
+    and batch well, yet pass each stage in about half a second, however slow the model.
     """
 
     def __init__(self, most: int) -> None:
