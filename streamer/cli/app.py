@@ -4,7 +4,6 @@ What a command works with is imported when the command runs, so that `--help` is
 that need no model also work where no inference runtime is installed.
 """
 
-import importlib.util
 import logging
 import os
 import sys
@@ -14,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from streamer import __version__
+from streamer.cli.broker import broker
 from streamer.cli.demo import demo
 from streamer.cli.models import models
 from streamer.cli.run import check, run
@@ -52,11 +52,9 @@ def streamer(
     """Kafka topics of images and texts in, topics of predictions out."""
 
 
-for command in (demo, run, check, send, tail, spec):
+for command in (demo, broker, run, check, send, tail, spec):
     app.command()(command)
 app.add_typer(models, name="models")
-if importlib.util.find_spec("streamer.cli.broker"):
-    app.command()(importlib.import_module("streamer.cli.broker").broker)
 
 
 def main() -> NoReturn:

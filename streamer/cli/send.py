@@ -36,13 +36,17 @@ def send(
         float | None, typer.Option(min=0.001, metavar="N", help="Records a second at the most.")
     ] = None,
     repeat: Annotated[int, typer.Option(min=1, metavar="N", help="Send all of it N times.")] = 1,
+    create: Annotated[
+        bool, typer.Option("--create", help="Create the topic if it is not there.")
+    ] = False,
     config: Config = None,
 ) -> None:
     """Write pictures, lines of text, JSON lines or CSV rows to a topic, one record each.
 
     Ends with 1 if Kafka did not acknowledge every record.
     """
-    from streamer.operate.send import Sending, send_files
+    from streamer.operate.outgoing import Sending
+    from streamer.operate.send import send_files
 
     sending = Sending(
         topic=topic,
@@ -51,5 +55,6 @@ def send(
         headers=tuple(header or ()),
         rate=rate,
         repeat=repeat,
+        create=create,
     )
     raise typer.Exit(send_files(sending, opened(config)))
