@@ -57,6 +57,7 @@ class OnnxSession:
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
         """Compute the outputs that the manifest reads; see `Session.run`."""
+        feeds = {name: array for name, array in feeds.items() if name not in self._constants}
         size = min((len(array) for array in feeds.values()), default=1)
         if self.fixed is None or size == self.fixed:
             return self._run(feeds)
@@ -86,6 +87,8 @@ class OnnxSession:
     def _run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
         if self._session is None:
             raise ModelError(f"{self._file}: the session is closed")
+        if not self._wanted:
+            raise ModelError(f"{self._file}: has none of the outputs that are to be read")
         try:
             values = self._session.run(self._wanted, self._fed(feeds))
         except (ModelError, RecordError):
@@ -105,7 +108,7 @@ class OnnxSession:
             info = self.inputs.get(name)
             if info is None:
                 raise ModelError(f"there is no tensor '{name}'; {listed('input', self.inputs)}")
-            cast = fitted(_ranked(array, info), info.dtype)
+            cast = fitted(_shaped(array, info), info.dtype)
             if cast is None:
                 raise ModelError(
                     f"the tensor {info} cannot take {array.dtype} without loss; write "
@@ -115,11 +118,17 @@ class OnnxSession:
         return fed
 
 
-def _ranked(array: NDArray[Any], info: TensorInfo) -> NDArray[Any]:
-    """Give texts the axis that string tensors [N] and [N, 1] have and lack."""
-    if info.dtype != "string" or info.shape is None or array.ndim == len(info.shape):
+def _shaped(array: NDArray[Any], info: TensorInfo) -> NDArray[Any]:
+    """Give texts the axis that string tensors [N] and [N, 1] have and lack, ids a fixed length."""
+    shape = info.shape
+    if shape is None:
         return array
-    return array.reshape((len(array),) + (1,) * (len(info.shape) - 1))
+    if info.dtype == "string" and array.ndim != len(shape):
+        return array.reshape((len(array),) + (1,) * (len(shape) - 1))
+    tokens = array.ndim == len(shape) == 2 and array.dtype.kind in "iu"  # noqa: PLR2004
+    if tokens and shape[1] is not None and array.shape[1] < shape[1]:
+        return np.pad(array, ((0, 0), (0, shape[1] - array.shape[1])))
+    return array
 
 
 def listed(kind: str, tensors: Mapping[str, TensorInfo]) -> str:

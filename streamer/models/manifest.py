@@ -233,8 +233,13 @@ class Manifest(Section):
     @field_validator("id2label", mode="before")
     @classmethod
     def _labels_by_index(cls, value: Any) -> Any:
-        """Take a list of labels too."""
-        return dict(enumerate(value)) if isinstance(value, list) else value
+        """Take a list of labels too, and labels that YAML reads as whole numbers."""
+        pairs = dict(enumerate(value)) if isinstance(value, list) else value
+        if not isinstance(pairs, dict):
+            return pairs
+        return {
+            index: str(label) if type(label) is int else label for index, label in pairs.items()
+        }
 
     @model_validator(mode="after")
     def _indices_are_whole(self) -> Self:

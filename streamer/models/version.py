@@ -61,16 +61,20 @@ def load_version(uri: str, *, beside: Path, models_dir: Path, task: str | None =
             )
     else:
         version = _bare(found, task)
-    known = task_named(version.manifest.task)
-    if task is not None and task != known.name:
+    if task is not None and task != version.manifest.task:
         raise ConfigError(
-            f"model '{uri}': the topology wants the task '{task}', the model is for '{known.name}'"
+            f"model '{uri}': the topology wants the task '{task}', the model is for "
+            f"'{version.manifest.task}'"
         )
     return version
 
 
 def _described(folder: Path) -> Version:
     manifest = load_section(folder / MANIFEST, Manifest)
+    try:
+        task_named(manifest.task)
+    except ConfigError as error:
+        raise ConfigError(f"{folder / MANIFEST}: task: {error}") from error
     for name, checksum in manifest.files.items():
         _verify(folder, name, checksum)
     for tensor in manifest.inputs.values():

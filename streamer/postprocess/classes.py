@@ -1,6 +1,7 @@
 """Classification: scores of labels, best first."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,7 @@ class Classes(OnePart):
         edges = np.searchsorted(rows, np.arange(len(scores) + 1)).tolist()
         return [
             pairs[begin : min(end, begin + count)] if good else non_finite(str(self._scores))
-            for begin, end, good in zip(edges, edges[1:], finite.tolist(), strict=False)
+            for (begin, end), good in zip(pairwise(edges), finite.tolist(), strict=True)
         ]
 
     def _mapped(self, rows: Sequence[Mapping[Any, float]]) -> list[Any | RecordError]:

@@ -70,6 +70,7 @@ class Embedding:
         values = rows_checked(as_floats(outputs[self._name], self._output), self._name, len(inputs))
         vectors = self._pooled(values, inputs) if values.ndim == _PER_TOKEN else values
         finite = finite_rows(vectors)
+        vectors = np.where(finite[:, None], vectors, 0)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         vectors = vectors / np.where(lengths > 0, lengths, 1)
         return [
@@ -86,7 +87,7 @@ class Embedding:
         if self._output.pooling == "cls":
             return values[:, 0]
         mask = self._masks(values.shape[1], inputs)
-        if not np.isfinite(values.sum(dtype=np.float64)):
+        if not np.isfinite(values).all():
             # what stands at padding must not spread: 0 times NaN is NaN
             values = np.where(mask[:, :, None] > 0, values, 0)
         sums = np.matmul(mask[:, None, :], values)[:, 0]

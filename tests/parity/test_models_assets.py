@@ -1,0 +1,222 @@
+"""Real models on real data: what streamer's rooms say, against what was noted when they were run.
+
+The figures noted are rounded (four decimals for classifiers, three for detectors), and dynamically
+quantised text models give other figures with other batches and processors; tolerances say so.
+"""
+
+import gzip
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from streamer.errors import RecordError
+from streamer.infer import Session, check_fit, open_session
+from streamer.models import Version, load_version
+from streamer.postprocess import Interpreter, interpreter_for
+from streamer.preprocess import Preprocessor, preprocessor_for
+from streamer.records import Image, Pair, Sample, Text
+
+MANIFESTS = Path(__file__).parent / "manifests"
+CLASSIFIERS = (
+    "mobilenet_v1_025_128_int8_nhwc_batch1",
+    "mobilenet_v1_050_160_f32_nchw",
+    "mobilenet_v2_224_int8_nhwc",
+)
+DETECTORS = ("ultraface_rfb320", "yolox_nano_coco_dyn")
+ROUNDED_3 = 5e-4 + 1e-4
+INT8_TEXT = 0.05
+
+
+class Model(NamedTuple):
+    version: Version
+    session: Session
+    preprocessor: Preprocessor
+    interpreter: Interpreter
+    expected: dict[str, Any]
+
+    def answers(self, samples: list[Sample], batch: int | None = None) -> list[Any]:
+        """Take samples all the way, in batches of at most so many parts."""
+        prepared = self.preprocessor.prepare(samples)
+        assert not any(isinstance(parts, RecordError) for parts in prepared)
+        flat = [part for parts in prepared for part in parts]
+        results: list[Any] = []
+        size = batch or len(flat)
+        for at in range(0, len(flat), size):
+            inputs = flat[at : at + size]
+            outputs = self.session.run(self.preprocessor.collate(inputs))
+            results += self.interpreter.interpret(outputs, inputs)
+        ends = np.cumsum([0, *(len(parts) for parts in prepared)])
+        return [self.interpreter.combine(results[begin:end]) for begin, end in pairwise(ends)]
+
+
+def labels_of(name: str, source: Path, assets: Path) -> list[str] | None:
+    if name in CLASSIFIERS:
+        return lines(assets / "image-classification" / "imagenet_labels_1001.txt")
+    if name == "yolox_nano_coco_dyn":
+        return lines(assets / "object-detection" / "coco80_labels.txt")
+    if name == "banking77_minilm_l3_int8":
+        labels: list[str] = json.loads((source / "config.json").read_text())["id2label"]
+        return labels
+    return None
+
+
+def lines(file: Path) -> list[str]:
+    return file.read_text(encoding="utf-8").splitlines()
+
+
+@pytest.fixture
+def model(assets: Path, tmp_path: Path) -> Callable[[str], Model]:
+    """Make a version directory of a model and open it."""
+
+    def build(name: str) -> Model:
+        (source,) = assets.glob(f"*/{name}")
+        folder = tmp_path / name
+        folder.mkdir()
+        manifest = yaml.safe_load((MANIFESTS / f"{name}.yaml").read_text())
+        manifest["files"] = {}
+        for file in ("model.onnx", "tokenizer.json"):
+            if (source / file).is_file():
+                shutil.copyfile(source / file, folder / file)
+                digest = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+                manifest["files"][file] = f"sha256:{digest}"
+        labels = labels_of(name, source, assets)
+        if labels is not None:
+            manifest["id2label"] = labels
+        (folder / "model.yaml").write_text(yaml.safe_dump(manifest))
+        version = load_version(name, beside=tmp_path, models_dir=tmp_path)
+        session = open_session(version, device="cpu")
+        check_fit(version, session)
+        return Model(
+            version,
+            session,
+            preprocessor_for(version.manifest, folder),
+            interpreter_for(version.manifest, version.manifest.task),
+            json.loads((source / "expected.json").read_text()),
+        )
+
+    return build
+
+
+def picture(file: Path) -> Image:
+    pixels = cv2.imread(str(file))
+    assert pixels is not None
+    return Image(pixels)
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_classifiers_say_what_was_noted(name, model, assets):
+    built = model(name)
+    assert built.session.max_batch == (1 if name.endswith("batch1") else None)
+    examples = built.expected["examples"]
+    pictures: list[Sample] = [picture(assets / example["file"]) for example in examples]
+    for batch in (None, 1):
+        for example, answer in zip(examples, built.answers(pictures, batch), strict=True):
+            noted = example["top5"]
+            assert [entry["label"] for entry in answer] == [label for _, label, _ in noted]
+            for entry, (_, _, score) in zip(answer, noted, strict=True):
+                assert entry["score"] == pytest.approx(score, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_detectors_find_what_was_noted(name, model, assets):
+    built = model(name)
+    examples = built.expected["examples"]
+    pictures: list[Sample] = [picture(assets / example["file"]) for example in examples]
+    for example, answer in zip(examples, built.answers(pictures), strict=True):
+        noted = example["objects"]
+        assert [entry["label"] for entry in answer] == [entry["label"] for entry in noted]
+        for entry, other, exact in zip(answer, noted, answer.boxes.tolist(), strict=True):
+            assert entry["score"] == pytest.approx(other["score"], abs=ROUNDED_3)
+            assert list(entry["box"].values()) == pytest.approx(other["box_xyxy"], abs=1)
+            assert exact == pytest.approx(other["box_xyxy"], abs=0.1)
+
+
+def test_a_picture_alone_and_in_a_batch_is_answered_alike(model, assets):
+    built = model("yolox_nano_coco_dyn")
+    examples = built.expected["examples"]
+    pictures: list[Sample] = [picture(assets / example["file"]) for example in examples]
+    assert built.answers(pictures, 1) == built.answers(pictures)
+
+
+def test_wrong_channels_would_be_noticed(model, assets):
+    # the figures above only mean something if a mistake shows in them
+    built = model("mobilenet_v1_050_160_f32_nchw")
+    examples = built.expected["examples"]
+    swapped: list[Sample] = [
+        Image(np.ascontiguousarray(picture(assets / example["file"]).pixels[:, :, ::-1]))
+        for example in examples
+    ]
+    off = [
+        abs(answer[0]["score"] - example["top5"][0][2])
+        for example, answer in zip(examples, built.answers(swapped), strict=True)
+    ]
+    assert max(off) > 0.1
+
+
+def test_digits_are_read(model, assets):
+    built = model("mnist_cntk")
+    assert built.session.max_batch == 1
+    with gzip.open(assets / "data" / "mnist" / "t10k-images-idx3-ubyte.gz") as stream:
+        pixels = np.frombuffer(stream.read(), np.uint8, offset=16).reshape(-1, 28, 28)
+    with gzip.open(assets / "data" / "mnist" / "t10k-labels-idx1-ubyte.gz") as stream:
+        truth = np.frombuffer(stream.read(), np.uint8, offset=8)
+    count = 2000
+    digits: list[Sample] = [Image(np.repeat(digit[:, :, None], 3, 2)) for digit in pixels[:count]]
+    said = [int(answer[0]["label"]) for answer in built.answers(digits)]
+    assert said[:20] == built.expected["first20"]
+    assert np.mean(np.array(said) == truth[:count]) == pytest.approx(0.985, abs=0.01)
+
+
+def test_spam_is_told_from_strings(model, assets):
+    built = model("sms_spam_tfidf_string_onnx")
+    examples = built.expected["examples"]
+    texts: list[Sample] = [Text(example["text"]) for example in examples]
+    said = [answer[0]["label"] for answer in built.answers(texts)]
+    assert said == [example["pred"] for example in examples]
+    rows = [json.loads(line) for line in lines(assets / "data" / "text" / "sms_spam_test.jsonl")]
+    answers = built.answers([Text(row["text"]) for row in rows], 64)
+    right = [answer[0]["label"] == row["label"] for answer, row in zip(answers, rows, strict=True)]
+    assert np.mean(right) == pytest.approx(built.expected["metrics"]["accuracy"], abs=0.002)
+
+
+@pytest.mark.parametrize("batch", [None, 1])
+def test_intents_are_told(model, batch):
+    built = model("banking77_minilm_l3_int8")
+    examples = built.expected["examples"]
+    answers = built.answers([Text(example["text"]) for example in examples], batch)
+    for example, answer in zip(examples, answers, strict=True):
+        assert len(answer) == 5
+        assert answer[0]["label"] == example["pred"]
+        assert answer[0]["score"] == pytest.approx(example["score"], abs=INT8_TEXT)
+
+
+@pytest.mark.parametrize("batch", [None, 2])
+def test_sentences_are_compared(model, batch):
+    built = model("minilm_l6_v2_int8")
+    examples = built.expected["examples"]
+    pairs: list[Sample] = [Pair(example["text1"], example["text2"]) for example in examples]
+    for example, answer in zip(examples, built.answers(pairs, batch), strict=True):
+        assert answer["score"] == pytest.approx(example["cosine"], abs=INT8_TEXT)
+
+
+def test_a_hugging_face_folder_needs_no_manifest(assets):
+    folder = assets / "text-classification" / "banking77_minilm_l3_int8"
+    version = load_version(
+        str(folder), beside=assets, models_dir=assets, task="text-classification"
+    )
+    session = open_session(version, device="cpu")
+    check_fit(version, session)
+    preprocessor = preprocessor_for(version.manifest, version.folder)
+    (inputs,) = preprocessor.prepare([Text("My card has not arrived yet.")])
+    outputs = session.run(preprocessor.collate(inputs))
+    (answer,) = interpreter_for(version.manifest, "text-classification").interpret(outputs, inputs)
+    assert answer[0]["label"] == "card_arrival"

@@ -1,0 +1,48 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from streamer.models import Manifest, Version
+
+TYPES = {
+    "float32": TensorProto.FLOAT,
+    "float16": TensorProto.FLOAT16,
+    "uint8": TensorProto.UINT8,
+    "int32": TensorProto.INT32,
+    "int64": TensorProto.INT64,
+    "string": TensorProto.STRING,
+}
+Sides = dict[str, tuple[str, list[Any]]]
+
+
+@pytest.fixture
+def version(tmp_path: Path) -> Callable[..., Version]:
+    """Build a graph and a manifest for it."""
+
+    def build(
+        inputs: Sides,
+        outputs: Sides,
+        nodes: list[onnx.NodeProto],
+        /,
+        *,
+        initializers: list[onnx.TensorProto] | None = None,
+        **manifest: Any,
+    ) -> Version:
+        graph = helper.make_graph(
+            nodes,
+            "g",
+            [helper.make_tensor_value_info(n, TYPES[t], s) for n, (t, s) in inputs.items()],
+            [helper.make_tensor_value_info(n, TYPES[t], s) for n, (t, s) in outputs.items()],
+            initializers or [],
+        )
+        model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 17)])
+        file = tmp_path / "model.onnx"
+        file.write_bytes(model.SerializeToString())
+        described = {"name": "m", "task": "image-classification", **manifest}
+        return Version(folder=tmp_path, manifest=Manifest.model_validate(described), file=file)
+
+    return build

@@ -1,0 +1,249 @@
+import sys
+
+import numpy as np
+import pytest
+from onnx import helper, numpy_helper
+
+from streamer.errors import ConfigError, ModelError, RecordError
+from streamer.infer import open_session
+from streamer.infer.onnx import cleaned
+
+SUM = [helper.make_node("ReduceSum", ["x", "axes"], ["y"], keepdims=0)]
+AXES = [numpy_helper.from_array(np.array([1, 2, 3]), "axes")]
+IMAGE = {"kind": "image", "size": {"height": 2, "width": 2}}
+
+
+def summing(version, batch=None, dtype="float32", **manifest):
+    """Build a model that sums up the values of each picture."""
+    return version(
+        {"x": (dtype, [batch, 3, 2, 2])},
+        {"y": (dtype, [batch])},
+        SUM,
+        initializers=AXES,
+        inputs={"x": {**IMAGE, "dtype": dtype}},
+        outputs={"y": {"decode": "score"}},
+        **manifest,
+    )
+
+
+def reshaping(version, shape):
+    """Build a model whose batch is declared free but reshaped to something else."""
+    target = numpy_helper.from_array(np.array(shape), "shape")
+    nodes = [helper.make_node("Reshape", ["x", "shape"], ["y"])]
+    return version(
+        {"x": ("float32", ["N", 3, 2, 2])},
+        {"y": ("float32", None)},
+        nodes,
+        initializers=[target],
+        inputs={"x": IMAGE},
+        outputs={"y": {"decode": "logits"}},
+    )
+
+
+def pictures(count):
+    return np.arange(count * 12, dtype=np.float32).reshape(count, 3, 2, 2)
+
+
+def test_a_session_tells_its_tensors_and_runs(version):
+    session = open_session(summing(version), device="cpu")
+    assert (session.device, session.provider) == ("cpu", "CPUExecutionProvider")
+    assert session.max_batch is None
+    assert str(session.inputs["x"]) == "'x' float32 [N,3,2,2]"
+    assert session.outputs["y"].shape == (None,)
+    values = session.run({"x": pictures(5)})
+    np.testing.assert_array_equal(values["y"], pictures(5).sum(axis=(1, 2, 3)))
+
+
+@pytest.mark.parametrize(("fixed", "items"), [(1, 1), (1, 3), (4, 4), (4, 3), (4, 9)])
+def test_a_fixed_batch_takes_any_number_of_items(version, fixed, items):
+    session = open_session(summing(version, batch=fixed), device="cpu")
+    assert session.max_batch == fixed
+    values = session.run({"x": pictures(items)})
+    np.testing.assert_array_equal(values["y"], pictures(items).sum(axis=(1, 2, 3)))
+
+
+@pytest.mark.parametrize("shape", [[1, 12], [1, -1]])
+def test_a_batch_that_is_only_declared_free_is_found_out(version, shape):
+    # [1, 12] fails with two items; [1, -1] runs, and mixes them
+    session = open_session(reshaping(version, shape), device="cpu")
+    assert session.max_batch == 1
+
+
+def test_a_batch_that_is_really_free_stays_so(version):
+    assert open_session(reshaping(version, [-1, 12]), device="cpu").max_batch is None
+
+
+def test_feeds_are_cast_where_nothing_is_lost(version):
+    session = open_session(summing(version), device="cpu")
+    whole = pictures(2).astype(np.uint8)
+    np.testing.assert_array_equal(session.run({"x": whole})["y"], whole.sum(axis=(1, 2, 3)))
+    with pytest.raises(ModelError, match=r"'x' float32 \[N,3,2,2\] cannot take float64"):
+        session.run({"x": pictures(1).astype(np.float64)})
+
+
+def test_token_ids_fit_a_narrower_tensor_only_if_they_do(version):
+    text = {"kind": "text", "tensors": {"ids": "ids"}, "tokenizer": "t"}
+    nodes = [helper.make_node("Identity", ["ids"], ["y"])]
+    session = open_session(
+        version(
+            {"ids": ("int32", [None, None])},
+            {"y": ("int32", [None, None])},
+            nodes,
+            inputs={"text": text},
+            outputs={"y": {"decode": "logits"}},
+        ),
+        device="cpu",
+    )
+    assert session.run({"ids": np.array([[1, 2]])})["y"].tolist() == [[1, 2]]
+    with pytest.raises(ModelError, match="cannot take int64 without loss"):
+        session.run({"ids": np.array([[2**40]])})
+
+
+def test_a_fixed_length_is_filled_up_with_masked_zeros(version):
+    text = {"kind": "text", "tensors": {"mask": "mask", "ids": "ids"}, "tokenizer": "t"}
+    session = open_session(
+        version(
+            {"ids": ("int64", [1, 6]), "mask": ("int64", [1, 6])},
+            {"y": ("int64", [1, 6])},
+            [helper.make_node("Mul", ["ids", "mask"], ["y"])],
+            inputs={"text": {**text, "max_length": 6}},
+            outputs={"y": {"decode": "logits"}},
+        ),
+        device="cpu",
+    )
+    feeds = {"ids": np.array([[5, 6], [7, 8]]), "mask": np.array([[1, 1], [1, 0]])}
+    assert session.run(feeds)["y"].tolist() == [[5, 6, 0, 0, 0, 0], [7, 0, 0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("shape", [[None], [None, 1]])
+def test_texts_fit_string_tensors_of_either_rank(version, shape):
+    text = {"kind": "text", "tensors": {"text": "string"}}
+    nodes = [helper.make_node("Identity", ["text"], ["y"])]
+    session = open_session(
+        version(
+            {"text": ("string", shape)},
+            {"y": ("string", shape)},
+            nodes,
+            inputs={"text": text},
+            outputs={"y": {"decode": "label"}},
+        ),
+        device="cpu",
+    )
+    for given in (np.array(["a", "ü"]), np.array([["a"], ["ü"]], dtype=object)):
+        assert session.run({"text": given})["y"].ravel().tolist() == ["a", "ü"]
+
+
+def test_constants_are_fed_by_the_session(version):
+    nodes = [helper.make_node("Mul", ["x", "scale"], ["y"])]
+    session = open_session(
+        version(
+            {"x": ("float32", [None, 3, 2, 2]), "scale": ("float32", [1])},
+            {"y": ("float32", [None, 3, 2, 2])},
+            nodes,
+            inputs={"x": IMAGE, "scale": {"kind": "constant", "value": [3]}},
+            outputs={"y": {"decode": "logits"}},
+        ),
+        device="cpu",
+    )
+    np.testing.assert_array_equal(session.run({"x": pictures(2)})["y"], pictures(2) * 3)
+    again = {"x": pictures(2), "scale": np.array([3], np.float32)}
+    np.testing.assert_array_equal(session.run(again)["y"], pictures(2) * 3)
+
+
+def test_outputs_that_nobody_reads_are_not_computed(version):
+    built = version(
+        {"x": ("float32", [None, 3, 2, 2])},
+        {"y": ("float32", [None, 3, 2, 2]), "z": ("float32", [None, 3, 2, 2])},
+        [helper.make_node("Identity", ["x"], ["y"]), helper.make_node("Neg", ["x"], ["z"])],
+        inputs={"x": IMAGE},
+        outputs={"y": {"decode": "ignore"}, "z": {"decode": "logits"}},
+    )
+    assert list(open_session(built, device="cpu").run({"x": pictures(1)})) == ["z"]
+
+
+def test_a_batch_that_fails_is_said_in_one_line(version):
+    gather = [helper.make_node("Gather", ["table", "ids"], ["y"])]
+    table = [numpy_helper.from_array(np.zeros((4, 1), np.float32), "table")]
+    session = open_session(
+        version(
+            {"ids": ("int64", [None, None])},
+            {"y": ("float32", [None, None, 1])},
+            gather,
+            initializers=table,
+            inputs={"text": {"kind": "text", "tokenizer": "t", "tensors": {"ids": "ids"}}},
+            outputs={"y": {"decode": "embedding", "pooling": "mean"}},
+        ),
+        device="cpu",
+    )
+    with pytest.raises(RecordError, match="idx=99 must be within") as caught:
+        session.run({"ids": np.array([[99]])})
+    assert caught.value.reason == "inference-failed"
+    assert "\n" not in str(caught.value)
+    assert "ONNXRuntimeError" not in str(caught.value)
+
+
+def test_unknown_feeds_are_named(version):
+    session = open_session(summing(version), device="cpu")
+    with pytest.raises(ModelError, match="there is no tensor 'z'; the graph's inputs are 'x'"):
+        session.run({"z": pictures(1)})
+
+
+def test_a_closed_session_does_not_run(version):
+    session = open_session(summing(version), device="cpu")
+    session.close()
+    with pytest.raises(ModelError, match="is closed"):
+        session.run({"x": pictures(1)})
+
+
+def test_a_file_that_is_no_model_is_refused(version):
+    built = summing(version)
+    built.file.write_bytes(b"garbage" * 100)
+    with pytest.raises(ModelError, match=r"model\.onnx: cannot be loaded: Protobuf parsing failed"):
+        open_session(built, device="cpu")
+
+
+def test_other_formats_and_a_missing_runtime_are_said(version, monkeypatch):
+    built = summing(version)
+    other = type(built)(folder=built.folder, manifest=built.manifest, file=built.folder / "m.pt2")
+    with pytest.raises(ConfigError, match=r"only \.onnx models can be run"):
+        open_session(other)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ConfigError, match=r"pip install 'streamer\[cpu\]'"):
+        open_session(built)
+
+
+def test_a_gpu_that_is_named_is_never_replaced(version):
+    ort = pytest.importorskip("onnxruntime")
+    if "CUDAExecutionProvider" in ort.get_available_providers():
+        pytest.skip("gpu: this machine's ONNX Runtime has CUDA")
+    for device in ("cuda:0", "cuda", "GPU-8a5d3a5c-0000-0000-0000-000000000000"):
+        with pytest.raises(ModelError, match=f"device {device}: this ONNX Runtime has no CUDA"):
+            open_session(summing(version), device=device)
+    assert open_session(summing(version), device="auto").device == "cpu"
+
+
+def test_a_cuda_provider_that_does_not_load_is_a_fallback_only_for_auto(version, monkeypatch):
+    ort = pytest.importorskip("onnxruntime")
+    if "CUDAExecutionProvider" in ort.get_available_providers():
+        pytest.skip("gpu: this machine's ONNX Runtime has CUDA")
+    # ONNX Runtime drops a provider that it cannot load, with nothing but a warning
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr("streamer.infer.onnx.gpu_uuids", lambda: ("GPU-1",))
+    with pytest.warns(UserWarning, match="CUDAExecutionProvider"):
+        session = open_session(summing(version), device="auto")
+    assert session.device == "cpu"
+    assert "libonnxruntime_providers_cuda" in session.fallback
+    with (
+        pytest.warns(UserWarning, match="CUDAExecutionProvider"),
+        pytest.raises(ModelError, match=r"device cuda:0: ONNX Runtime cannot use CUDA: .*\.so"),
+    ):
+        open_session(summing(version), device="cuda:0")
+
+
+def test_onnx_runtime_s_text_becomes_one_line():
+    text = (
+        "[ONNXRuntimeError] : 1 : FAIL : Load model from /a/b.onnx failed:"
+        "/onnxruntime/core/graph/model.cc:149 onnxruntime::Model\n unsupported   opset"
+    )
+    assert cleaned(Exception(text)) == "onnxruntime::Model unsupported opset"
+    assert len(cleaned(Exception("x" * 9999))) < 500
