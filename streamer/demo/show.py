@@ -14,11 +14,14 @@ from rich.table import Table
 
 from streamer.broker import Admin, Producer, Reader, partition_for, wait_for_brokers
 from streamer.config import Settings
+from streamer.config.settings import HttpSettings
+from streamer.dashboard import Results, page_application
 from streamer.demo import traffic
 from streamer.demo.collect import Collector
 from streamer.demo.summary import summary, totals
 from streamer.demo.traffic import Sample, sample_traffic
 from streamer.embedded import EmbeddedKafka
+from streamer.endpoints import Served
 from streamer.errors import StreamerError
 from streamer.pipeline import Daemon
 
@@ -45,10 +48,8 @@ def run_demo(settings: Settings, *, once: bool, console: Console | None = None) 
         settings = settings.model_copy(
             update={"models": settings.models.model_copy(update={"dir": _HERE})}
         )
-        if once:
-            settings = settings.model_copy(
-                update={"http": settings.http.model_copy(update={"port": 0})}
-            )
+        page = settings.http  # the page is where one looks; the daemon's own endpoints move aside
+        settings = settings.model_copy(update={"http": page.model_copy(update={"port": 0})})
         daemon = Daemon(_TOPOLOGIES, settings)
         topics = _outputs(daemon)
         _create_topics(settings, topics)
@@ -59,6 +60,7 @@ def run_demo(settings: Settings, *, once: bool, console: Console | None = None) 
         collector = Collector(reader, topics)
         if once:
             return _once(settings, daemon, collector, console)
+        stack.enter_context(_page(daemon, settings, page, console))
         return _on_and_on(settings, daemon, collector, console)
 
 
@@ -122,6 +124,23 @@ def _running(daemon: Daemon, console: Console) -> Iterator[None]:
     finally:
         daemon.stop()
         thread.join(timeout=60)
+
+
+@contextmanager
+def _page(
+    daemon: Daemon, settings: Settings, http: HttpSettings, console: Console
+) -> Iterator[None]:
+    """Serve the live page."""
+    kafka = settings.kafka
+    pictures = [t.sink.topic for _, t in daemon.topologies if t.source.format == "image"]
+    results = Results(lambda: Reader(kafka), list(_outputs(daemon)), pictures)
+    results.start()
+    with Served(http, page_application(results, daemon.status), "the live page") as served:
+        console.print(f"Live page: {served.url}")
+        try:
+            yield
+        finally:
+            results.stop()
 
 
 def _send(producer: Producer, sample: Sample, number: int, partitions: dict[str, int]) -> None:

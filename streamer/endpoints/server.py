@@ -11,6 +11,7 @@ from typing import Any, Self
 import structlog
 import uvicorn
 from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
 
 from streamer.config.settings import HttpSettings
 from streamer.endpoints.application import Health, application
@@ -21,25 +22,19 @@ _STOP_TIMEOUT_S = 2.0
 _STEP_S = 0.005
 
 
-class Endpoints:
-    """Answers probes, scrapes and questions while entered as a context.
+class Served:
+    """Serves an application while entered as a context.
 
     Args:
         http: where to listen; nothing is listened on if it is not enabled.
-        health: asked by the probes.
-        registry: shown at /metrics.
-        status: shown at /status; without secrets.
+        application: answers requests.
+        what: what is served, for the log.
     """
 
-    def __init__(
-        self,
-        http: HttpSettings,
-        health: Health,
-        registry: CollectorRegistry,
-        status: Callable[[], dict[str, Any]],
-    ) -> None:
+    def __init__(self, http: HttpSettings, application: Starlette, what: str) -> None:
         self._http = http
-        self._application = application(health, registry, status)
+        self._application = application
+        self._what = what
         self._log = structlog.get_logger("http")
         self._server: uvicorn.Server | None = None
         self._thread: Thread | None = None
@@ -94,7 +89,7 @@ class Endpoints:
         while not server.started and thread.is_alive() and time.monotonic() < deadline:
             time.sleep(_STEP_S)
         self._server, self._thread = server, thread
-        self._log.info("answers probes and scrapes", url=self.url)
+        self._log.info(f"answers {self._what}", url=self.url)
 
     def stop(self) -> None:
         """Stop listening; what is being answered is finished."""
@@ -103,6 +98,26 @@ class Endpoints:
         self._server.should_exit = True
         self._thread.join(_STOP_TIMEOUT_S)
         self._server = self._thread = self.port = None
+
+
+class Endpoints(Served):
+    """Answers probes, scrapes and questions of the process.
+
+    Args:
+        http: where to listen; nothing is listened on if it is not enabled.
+        health: asked by the probes.
+        registry: shown at /metrics.
+        status: shown at /status; without secrets.
+    """
+
+    def __init__(
+        self,
+        http: HttpSettings,
+        health: Health,
+        registry: CollectorRegistry,
+        status: Callable[[], dict[str, Any]],
+    ) -> None:
+        super().__init__(http, application(health, registry, status), "probes and scrapes")
 
 
 def _listening(http: HttpSettings) -> socket.socket:
