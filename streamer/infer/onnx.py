@@ -173,7 +173,7 @@ def _providers(runtime: Any, device: str) -> tuple[list[Any], str]:
     index = 0 if device == "auto" else cuda_index(device)
     if hasattr(runtime, "preload_dlls"):
         runtime.preload_dlls()
-    # TF32 would change scores in the third digit; the arena would double beyond need.
+    # TF32 rounds factors to 10 bits; by default the arena doubles whenever it grows.
     options = {
         "device_id": str(index),
         "use_tf32": "0",
