@@ -60,7 +60,7 @@ app.add_typer(models, name="models")
 def main() -> NoReturn:
     """Run the command line; errors end in one readable message and an exit code."""
     try:
-        app()
+        app(prog_name="streamer")
     except (ConfigError, ModelError) as error:
         _fail(str(error), EXIT_CONFIG)
     except StreamerError as error:

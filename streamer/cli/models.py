@@ -50,6 +50,10 @@ def try_model(
     task: Annotated[
         str | None, typer.Option(help="What the model does, if it does not say so itself.")
     ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Lowest score that is shown.")
+    ] = None,
+    top_k: Annotated[int | None, typer.Option(min=1, help="Labels at the most.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     draw: Annotated[
         Path | None,
@@ -60,5 +64,13 @@ def try_model(
     """Answer on the spot what a model says of files; no Kafka needed."""
     from streamer.operate.trial import Trial, try_files
 
-    trial = Trial(model=model, files=tuple(files), task=task, as_json=as_json, draw=draw)
+    trial = Trial(
+        model=model,
+        files=tuple(files),
+        task=task,
+        threshold=threshold,
+        top_k=top_k,
+        as_json=as_json,
+        draw=draw,
+    )
     raise typer.Exit(try_files(trial, opened(config)))

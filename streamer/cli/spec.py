@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from streamer.cli.options import Config, opened
+
 
 def spec(
     file: Annotated[
@@ -18,19 +20,18 @@ def spec(
     json_schema: Annotated[
         bool, typer.Option("--json-schema", help="The JSON Schema of the topology's predictions.")
     ] = False,
+    config: Config = None,
 ) -> None:
-    """Print schemas: of topology files, or of what a topology writes."""
+    """Print a topology's AsyncAPI document, or the JSON Schemas of its parts."""
     if topology_schema:
         from streamer.config import topology_schema as schema_of_topologies
 
         document = schema_of_topologies()
     elif file is None:
         raise typer.BadParameter("name a topology file, or ask for --topology-schema")
-    elif json_schema:
-        from streamer.config import load_topology
-        from streamer.operate.spec import prediction_schema
-
-        document = prediction_schema(load_topology(file))
     else:
-        raise typer.BadParameter("say which: --topology-schema or --json-schema")
+        from streamer.operate.spec import asyncapi, prediction_schema
+
+        wanted = prediction_schema if json_schema else asyncapi
+        document = wanted(file, opened(config).models.dir)
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
