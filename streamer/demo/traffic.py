@@ -58,7 +58,7 @@ def messages(seed: int) -> Iterator[Sample]:
 def pairs() -> Iterator[Sample]:
     """Give sentence pairs, over and over."""
     for number, pair in enumerate(cycle(sentence_pairs())):
-        value = json.dumps({"sentence1": pair.first, "sentence2": pair.second})
+        value = json.dumps({"sentence1": pair.sentence1, "sentence2": pair.sentence2})
         yield Sample(PAIRS, f"pair-{number % 50}", value.encode())
 
 
