@@ -14,7 +14,7 @@ from streamer.models.manifest import ConstantInput, ImageInput, Output, TextInpu
 
 _PICTURE_RANK = 4
 _TOKEN_DTYPES = ("int64", "int32")
-_FLAT = {"logits", "probabilities"}
+_FLAT = ("logits", "probabilities")
 _RANKS: Mapping[str, tuple[int, ...]] = {
     "logits": (1, 2),
     "probabilities": (1, 2),
@@ -31,6 +31,8 @@ _RANKS: Mapping[str, tuple[int, ...]] = {
     "count": (1, 2),
 }
 _WIDTHS = {"yolox": (2, 5), "yolov5": (2, 5), "yolov8": (1, 4)}
+_WHOLE = ("uint8", "int8", "uint16", "int16", "int32", "int64")
+_WHOLE_DECODES = ("label", "labels", "count")
 _DETECTION_WIDTH = 6
 _BOX_WIDTH = 4
 
@@ -148,6 +150,10 @@ def _check_output(version: Version, output: Output, info: TensorInfo) -> None:
         raise ModelError(f"{key}: {info} is one vector a token: add pooling: mean or cls")
     if output.decode == "embedding" and output.pooling in ("mean", "cls") and len(info.shape) == 2:  # noqa: PLR2004
         raise ModelError(f"{key}: {info} is one vector a text already: write pooling: none")
+    if info.dtype in _WHOLE and output.scale is None and output.decode not in _WHOLE_DECODES:
+        raise ModelError(f"{key}: {info} holds quantised values: add scale (and zero_point)")
+    if output.decode == "yolox":
+        _check_grid(version, output, info)
     if output.decode == "detections":
         _check_side(info, -1, (_DETECTION_WIDTH,), f"{key}: 'detections' has 6 numbers a box")
     if output.decode == "boxes":
@@ -155,6 +161,16 @@ def _check_output(version: Version, output: Output, info: TensorInfo) -> None:
     if output.decode == "score":
         _check_side(info, 1, (1,), f"{key}: 'score' is one number a record")
     _check_labels(version, output, info)
+
+
+def _check_grid(version: Version, output: Output, info: TensorInfo) -> None:
+    """Compare the number of anchors with the grid that the strides lay over the picture."""
+    for tensor in version.manifest.inputs.values():
+        height, width = picture_size(tensor) if isinstance(tensor, ImageInput) else (None, None)
+        if height is not None and width is not None:
+            anchors = sum((height // side) * (width // side) for side in output.strides)
+            told = f"strides {list(output.strides)} make {anchors} anchors of {height}x{width}"
+            _check_side(info, 1, (anchors,), f"outputs.{info.name}: {told}")
 
 
 def _check_labels(version: Version, output: Output, info: TensorInfo) -> None:

@@ -81,7 +81,8 @@ class Embedding:
     def combine(self, parts: Sequence[Any]) -> Any:
         """Give the cosine of the two sentences' vectors."""
         first, second = parts
-        return {"score": float(np.dot(first, second))}
+        # rounding may lead a hair beyond 1
+        return {"score": min(max(float(np.dot(first, second)), -1.0), 1.0)}
 
     def _pooled(self, values: Floats, inputs: Sequence[ModelInput]) -> Floats:
         if self._output.pooling == "cls":

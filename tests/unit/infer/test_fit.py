@@ -133,6 +133,35 @@ def test_pooling_must_fit_the_embedding(version, rank, pooling, said):
     assert said in refusal(built)
 
 
+def test_quantised_outputs_need_their_scale(version):
+    built = version(
+        {"images": ("uint8", ["N", 3, 4, 4])},
+        {"y": ("uint8", ["N", 48])},
+        [helper.make_node("Flatten", ["images"], ["y"])],
+        inputs={"images": {**IMAGE, "dtype": "uint8"}},
+        outputs={"y": {"decode": "probabilities"}},
+    )
+    assert "outputs.y: 'y' uint8 [N,48] holds quantised values: add scale" in refusal(built)
+
+
+def test_strides_must_make_the_grid_of_the_output(version):
+    def grid(*strides):
+        return version(
+            {"images": ("float32", ["N", 3, 4, 4])},
+            {"y": ("float32", ["N", "A", 8])},
+            [helper.make_node("Reshape", ["images", "shape"], ["y"])],
+            initializers=[numpy_helper.from_array(np.array([0, -1, 8]), "shape")],
+            inputs={"images": IMAGE},
+            outputs={"y": {"decode": "yolox", "strides": strides}},
+            task="object-detection",
+            id2label=LABELS,
+        )
+
+    # 48 values are 6 anchors of 8: no strides on 4x4 make them, 2 and 4 make 5
+    said = "outputs.y: strides [2, 4] make 5 anchors of 4x4, but the tensor is 'y' float32 [N,6,8]"
+    assert said in refusal(grid(2, 4))
+
+
 def test_a_model_that_does_not_run_as_described_is_refused(version):
     shape = numpy_helper.from_array(np.array([1, 48]), "shape")
     built = version(
