@@ -98,12 +98,15 @@ class Admin:
 
     def committed(self, group: str, topics: list[str]) -> dict[TopicPartition, int]:
         """Give the positions that a group has committed, settled ones only."""
-        client = KafkaConsumer(
-            **client_settings(self._kafka),
-            group_id=group,
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-        )
+        try:
+            client = KafkaConsumer(
+                **client_settings(self._kafka),
+                group_id=group,
+                enable_auto_commit=False,
+                isolation_level="read_committed",
+            )
+        except errors.KafkaError as error:
+            raise broker_error(error, "reading committed positions") from error
         try:
             found = {}
             for topic in topics:

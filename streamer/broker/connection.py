@@ -69,11 +69,13 @@ def unreachable_reason(kafka: KafkaSettings) -> str | None:
     for server in kafka.bootstrap_servers.split(","):
         host, _, port = server.strip().rpartition(":")
         try:
-            with socket.create_connection((host, int(port)), timeout=_PROBE_TIMEOUT_S) as plain:
+            with socket.create_connection(
+                (host.strip("[]"), int(port)), timeout=_PROBE_TIMEOUT_S
+            ) as plain:
                 if kafka.security_protocol.endswith("SSL"):
                     _handshake(kafka, plain, host)
                 return None
-        except ValueError:
+        except (ValueError, OverflowError):
             reasons.append(f"{server.strip()} is not HOST:PORT")
         except ssl.SSLError as error:
             reasons.append(f"{server.strip()}: TLS: {error.reason or error}")

@@ -7,9 +7,10 @@ from kafka import KafkaConsumer, errors
 from kafka import TopicPartition as ClientPartition
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
+from kafka.structs import ConsumerGroupMetadata
 
 from streamer.broker.connection import client_settings, merged
+from streamer.broker.offsets import Note, no_note, offsets_of
 from streamer.broker.failures import broker_error
 from streamer.config.settings import KafkaSettings
 from streamer.errors import BrokerError, StreamerError
@@ -90,7 +91,6 @@ class GroupConsumer:
         base = {
             **client_settings(kafka),
             "metrics_enabled": False,
-            "isolation_level": "read_committed",
             "fetch_max_bytes": 16 * 2**20,
             "max_partition_fetch_bytes": 4 * 2**20,
             "fetch_max_wait_ms": 250,
@@ -106,6 +106,9 @@ class GroupConsumer:
             "group_id": group,
             "enable_auto_commit": False,
             "auto_offset_reset": "none",
+            "isolation_level": "read_committed",  # the client asks for settled positions with it
+            "key_deserializer": None,
+            "value_deserializer": None,
             "max_poll_records": max_poll_records,
         }
         settings = merged(base, client, fixed, set(KafkaConsumer.DEFAULT_CONFIG))
@@ -162,13 +165,19 @@ class GroupConsumer:
             raise broker_error(error, "reading a position") from error
         return None if found is None else int(found)
 
-    def committed(self, partition: TopicPartition) -> int | None:
-        """Give the group's committed position; a pending transaction's end is waited for."""
+    def committed(self, partition: TopicPartition) -> tuple[int, str] | None:
+        """Give the group's committed position and the note beside it.
+
+        The end of a transaction that is still open on the position is waited for.
+        """
+        where = ClientPartition(*partition)
         try:
-            found = self._client.committed(ClientPartition(*partition), timeout_ms=30_000)
+            found = self._client.committed(where, metadata=True, timeout_ms=30_000)
         except errors.KafkaError as error:
             raise broker_error(error, "reading committed positions") from error
-        return None if found is None or found < 0 else int(found)
+        if found is None or found.offset < 0:
+            return None
+        return int(found.offset), found.metadata or ""
 
     def seek(self, partition: TopicPartition, offset: int) -> bool:
         """Read on from an offset; False if the partition is no longer ours."""
@@ -206,7 +215,10 @@ class GroupConsumer:
 
     def highwater(self, partition: TopicPartition) -> int | None:
         """Give the end of the partition as the last fetch saw it."""
-        found = self._client.highwater(ClientPartition(*partition))
+        try:
+            found = self._client.highwater(ClientPartition(*partition))
+        except errors.IllegalStateError:
+            return None
         return None if found is None else int(found)
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
@@ -223,14 +235,14 @@ class GroupConsumer:
         if chosen:
             self._client.resume(*chosen)
 
-    def commit(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Commit and wait.
+    def commit(self, positions: Mapping[TopicPartition, int], note: Note = no_note) -> None:
+        """Commit, each position with its note, and wait.
 
         Raises:
             BrokerError: retriable while the group rebalances.
         """
         try:
-            self._client.commit(_offsets_of(positions), timeout_ms=10_000)
+            self._client.commit(offsets_of(positions, note), timeout_ms=10_000)
         except (errors.CommitFailedError, errors.RebalanceInProgressError) as error:
             message = f"committing: {type(error).__name__}"
             raise BrokerError(message, retriable=True) from error
@@ -240,6 +252,7 @@ class GroupConsumer:
     def commit_soon(
         self,
         positions: Mapping[TopicPartition, int],
+        note: Note,
         done: Callable[[Exception | None], None],
     ) -> None:
         """Commit without waiting; `done` is called by a later poll or commit."""
@@ -248,7 +261,7 @@ class GroupConsumer:
             done(result if isinstance(result, Exception) else None)
 
         try:
-            self._client.commit_async(_offsets_of(positions), callback=finished)
+            self._client.commit_async(offsets_of(positions, note), callback=finished)
         except errors.KafkaError as error:
             raise broker_error(error, "committing") from error
 
@@ -274,10 +287,3 @@ def _offset(found: Any) -> int:
 
 def _client_partition(partition: TopicPartition) -> ClientPartition:
     return ClientPartition(*partition)
-
-
-def _offsets_of(positions: Mapping[TopicPartition, int]) -> dict[Any, Any]:
-    return {
-        ClientPartition(*partition): OffsetAndMetadata(position, "", -1)
-        for partition, position in positions.items()
-    }

@@ -24,6 +24,18 @@ FENCED = (
 """What a transaction meets whose member or producer has been replaced meanwhile: what is still
 ours is published again under the new one."""
 
+_OVER_WITH_THE_PRODUCER = (
+    *FENCED,
+    errors.IllegalStateError,
+    errors.InvalidProducerIdMappingError,
+    errors.InvalidTxnStateError,
+    errors.OutOfOrderSequenceNumberError,
+    errors.TransactionAbortableError,
+    errors.TransactionAbortedError,
+    errors.UnknownProducerIdError,
+)
+"""What ends one producer, or one transaction of it, and nothing else."""
+
 _HINTS: dict[type[Exception], str] = {
     errors.TopicAuthorizationFailedError: "the principal lacks rights on the topic "
     "(READ and DESCRIBE on sources, WRITE and DESCRIBE on outputs)",
@@ -46,3 +58,15 @@ def broker_error(error: Exception, doing: str) -> BrokerError:
     told = str(error).removeprefix(kind).removeprefix(": ")
     detail = hint or f"{kind}: {told}".removesuffix(": ")
     return BrokerError(f"{doing}: {detail}", retriable=retriable)
+
+
+def producer_error(error: Exception, doing: str) -> BrokerError:
+    """Translate an error of a producer: what a new producer may get over is retriable.
+
+    The bare `KafkaError` is what the client raises of a producer that has failed before: the
+    cause itself is met again, by its own name, with the next producer if it lasts.
+    """
+    found = broker_error(error, doing)
+    if isinstance(error, _OVER_WITH_THE_PRODUCER) or type(error) is errors.KafkaError:
+        found.retriable = True
+    return found

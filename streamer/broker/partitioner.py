@@ -8,11 +8,15 @@ from kafka.partitioner.default import murmur2
 from streamer.records import OutRecord
 
 _POSITIVE = 0x7FFFFFFF
+_CACHED_KEY_BYTES = 64
+"""Longer keys are hashed each time: the cache is to stay within some ten MB."""
 
 
-@lru_cache(maxsize=65536)
 def _hashed(key: bytes) -> int:
     return int(murmur2(key)) & _POSITIVE
+
+
+_hashed_before = lru_cache(maxsize=65536)(_hashed)
 
 
 def partition_for(record: OutRecord, partitions: int, rule: Literal["key", "source"]) -> int:
@@ -23,5 +27,6 @@ def partition_for(record: OutRecord, partitions: int, rule: Literal["key", "sour
     number of partitions, so that a retry never moves it.
     """
     if rule == "key" and record.key is not None:
-        return _hashed(record.key) % partitions
+        known = _hashed_before if len(record.key) <= _CACHED_KEY_BYTES else _hashed
+        return known(record.key) % partitions
     return record.source.partition % partitions

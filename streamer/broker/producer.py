@@ -5,14 +5,17 @@ though both are legal; so records go straight into its accumulator, the partitio
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 from kafka import KafkaProducer, errors
 from kafka import TopicPartition as ClientPartition
-from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
+from kafka.structs import ConsumerGroupMetadata
 
 from streamer.broker.connection import client_settings, merged
-from streamer.broker.failures import FENCED, RECORD_FAULTS, broker_error
+from streamer.broker.failures import FENCED, RECORD_FAULTS, broker_error, producer_error
+from streamer.broker.offsets import Note, no_note, offsets_of
 from streamer.config.settings import KafkaSettings
 from streamer.errors import BrokerError, RecordError
 from streamer.records import OutRecord, TopicPartition
@@ -21,29 +24,69 @@ _BATCH_BYTES = 256 * 2**10
 _LINGER_MS = 5
 _RETRY_BACKOFF_MS = 10
 _BUFFER_RECORD_BYTES = 128 * 2**20
+_FLUSH_GRACE_S = 5.0
+_FORCED_CLOSE_S = 1.0
+_OFFSET_OF_ABORTED = -1
+
+
+class _Headers(list[tuple[str, bytes | None]]):
+    """Headers with null values among them: the client measures values only of a true list."""
+
+    def __bool__(self) -> bool:
+        return False
 
 
 class Pending:
-    """A record on its way; known to be written or refused once the producer is flushed."""
+    """A record on its way; known to be written or refused once the producer is flushed.
 
-    __slots__ = ("_future", "record")
+    Attributes:
+        record: what is written.
+        partition: the output partition that it goes to.
+    """
 
-    def __init__(self, record: OutRecord, future: Any) -> None:
+    __slots__ = ("_future", "_refusal", "partition", "record")
+
+    def __init__(
+        self, record: OutRecord, partition: int, future: Any, refusal: Exception | None = None
+    ) -> None:
         self.record = record
+        self.partition = partition
         self._future = future
+        self._refusal = refusal
 
     @property
     def failure(self) -> BrokerError | RecordError | None:
-        """Why it is not written: for its own sake, or for the broker's; None if it is."""
-        error = self._future.exception
+        """Why it is not written: for its own sake, or for the broker's; None if it is.
+
+        A `RecordError` has the client's error as its cause: one object for a whole batch if the
+        broker does not say which record of the batch is at fault.
+        """
+        error = self._refusal or self._future.exception
         if error is None:
             if self._future.is_done:
                 return None
             return BrokerError("a record is not acknowledged yet", retriable=True)
-        if isinstance(error, RECORD_FAULTS):
-            reason = "too-large" if "Large" in type(error).__name__ else "refused-by-broker"
-            return RecordError(f"{type(error).__name__}: {error}", reason=reason)
-        return broker_error(error, f"writing to {self.record.topic}")
+        doing = f"writing to {self.record.topic}"
+        if isinstance(error, TypeError | ValueError | OverflowError):
+            return _refused(error, "refused-by-client")
+        if not isinstance(error, RECORD_FAULTS):
+            return producer_error(error, doing)
+        if self._given_up():
+            message = f"{doing}: given up with a record that was refused ({error})"
+            return BrokerError(message, retriable=True)
+        return _refused(error, "too-large" if "Large" in type(error).__name__ else None)
+
+    def _given_up(self) -> bool:
+        """Whether the client gave the batch up, with the error of another batch."""
+        outcome = self._future._produce_future.value  # noqa: SLF001 - see the module's docstring
+        return isinstance(outcome, tuple) and outcome[0] == _OFFSET_OF_ABORTED
+
+
+def _refused(error: Exception, reason: str | None) -> RecordError:
+    told = f"{type(error).__name__}: {str(error).removeprefix(f'{type(error).__name__}: ')}"
+    fault = RecordError(told, reason=reason or "refused-by-broker")
+    fault.__cause__ = error
+    return fault
 
 
 class Producer:
@@ -56,7 +99,14 @@ class Producer:
         *,
         transactional_id: str | None = None,
     ) -> None:
-        fixed: dict[str, Any] = {"acks": "all", "enable_idempotence": True}
+        fixed: dict[str, Any] = {
+            "acks": "all",
+            "enable_idempotence": True,
+            "transactional_id": None,
+            "key_serializer": None,
+            "value_serializer": None,
+            "partitioner": KafkaProducer.DEFAULT_CONFIG["partitioner"],
+        }
         if transactional_id is not None:
             fixed["transactional_id"] = transactional_id
             fixed["transaction_timeout_ms"] = int(kafka.transaction_timeout * 1000)
@@ -74,10 +124,20 @@ class Producer:
         self._timeout = kafka.delivery_timeout
         try:
             self._client = KafkaProducer(**settings)
-            if transactional_id is not None:
-                self._client.init_transactions()
         except errors.KafkaError as error:
             raise broker_error(error, "opening the producer") from error
+        if transactional_id is not None:
+            self._settle()
+
+    def _settle(self) -> None:
+        """End what a predecessor of the same transactional id left open."""
+        try:
+            self._client.init_transactions()
+        except errors.KafkaError as error:
+            self.close(timeout=0)
+            found = broker_error(error, "opening the producer")
+            found.retriable = found.retriable or isinstance(error, FENCED)
+            raise found from error
 
     def partitions(self, topic: str) -> int:
         """Count a topic's partitions.
@@ -92,20 +152,23 @@ class Producer:
         return len(found)
 
     def append(self, record: OutRecord, partition: int) -> Pending:
-        """Put a record on its way; nothing is certain before `flush`."""
+        """Put a record on its way; nothing is certain before `flush`, not even a refusal."""
         where = ClientPartition(record.topic, partition)
+        headers = list(record.headers)
+        if any(value is None for _, value in headers):
+            headers = _Headers(headers)
         manager = self._client._transaction_manager  # noqa: SLF001 - see the module's docstring
-        if manager is not None and manager.is_transactional():
-            manager.maybe_add_partition_to_transaction(where)
         try:
+            if manager is not None and manager.is_transactional():
+                manager.maybe_add_partition_to_transaction(where)
             future, full, fresh, _ = self._client._accumulator.append(  # noqa: SLF001
-                where, record.timestamp, record.key, record.value, list(record.headers)
+                where, record.timestamp, record.key, record.value, headers
             )
-        except errors.KafkaError as error:
-            raise broker_error(error, f"writing to {record.topic}") from error
+        except (errors.KafkaError, TypeError, ValueError, OverflowError) as error:
+            return Pending(record, partition, None, error)
         if full or fresh:
             self._client._sender.wakeup()  # noqa: SLF001
-        return Pending(record, future)
+        return Pending(record, partition, future)
 
     def flush(self) -> None:
         """Wait until every record appended before is written or refused.
@@ -113,33 +176,47 @@ class Producer:
         Raises:
             BrokerError: neither happened within the delivery timeout.
         """
-        try:
-            self._client.flush(timeout=self._timeout + 5)
-        except errors.KafkaError as error:
-            raise broker_error(error, "waiting for acknowledgements") from error
+        deadline = monotonic() + self._timeout + _FLUSH_GRACE_S
+        while True:
+            try:
+                self._client.flush(timeout=max(deadline - monotonic(), 0))
+            except errors.UnknownError:
+                continue  # a batch was cut in two for its size: its halves are waited for
+            except errors.KafkaError as error:
+                raise producer_error(error, "waiting for acknowledgements") from error
+            return
 
     def begin(self) -> None:
         """Open a transaction."""
         try:
             self._client.begin_transaction()
         except errors.KafkaError as error:
-            raise broker_error(error, "opening a transaction") from error
+            raise producer_error(error, "opening a transaction") from error
 
-    def commit(self, positions: Mapping[TopicPartition, int], group: ConsumerGroupMetadata) -> None:
+    def commit(
+        self,
+        positions: Mapping[TopicPartition, int],
+        group: ConsumerGroupMetadata,
+        note: Note = no_note,
+    ) -> None:
         """End the transaction with the positions in it; nothing of it is seen before."""
-        offsets = {
-            ClientPartition(*partition): OffsetAndMetadata(position, "", -1)
-            for partition, position in positions.items()
-        }
         try:
-            self._client.send_offsets_to_transaction(offsets, group)
+            self._client.send_offsets_to_transaction(offsets_of(positions, note), group)
             self._client.commit_transaction()
         except FENCED as error:
             message = f"the transaction was refused: {type(error).__name__}"
             raise BrokerError(message, retriable=True) from error
         except errors.KafkaError as error:
-            raise broker_error(error, "committing a transaction") from error
+            raise producer_error(error, "committing a transaction") from error
 
     def close(self, timeout: float = 5.0) -> None:
-        """Close; what is not acknowledged by then is given up."""
-        self._client.close(timeout=timeout)
+        """Close; what is not acknowledged by then is given up, at once with a timeout of 0."""
+        sender = self._client._sender  # noqa: SLF001
+        if not timeout:
+            sender.force_close()
+        try:
+            self._client.close(timeout=timeout or _FORCED_CLOSE_S)
+        except errors.KafkaError:  # the client's close raises, and closes nothing, if it must wait
+            sender.force_close()
+            with suppress(errors.KafkaError):
+                self._client.close(timeout=_FORCED_CLOSE_S)

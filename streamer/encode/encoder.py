@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from streamer.config.topology import Topology
-from streamer.encode.letter import dead_letter, without_value
+from streamer.encode.letter import dead_letter, smaller
 from streamer.errors import EncodeError
 from streamer.records import Item, OutRecord, Record, Rejection, TopicPartition, Wave
 
@@ -50,7 +50,7 @@ class Encoder:
         }
         try:
             value = self._json.encode(content)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
             message = f"the answer cannot be written as JSON: {error}"
             raise EncodeError(message, reason="not-encodable") from error
         return self._out(record, value)
@@ -71,9 +71,9 @@ class Encoder:
         """Write a dead letter."""
         return dead_letter(self._letters, self._name, record, rejection)
 
-    def without_value(self, letter: OutRecord) -> OutRecord:
-        """Make a dead letter small enough for any topic."""
-        return without_value(letter)
+    def smaller(self, letter: OutRecord, *, too_large: bool) -> OutRecord | None:
+        """Omit more of a dead letter that was refused; None if nothing is left to omit."""
+        return smaller(letter, too_large=too_large)
 
     def encode(self, item: Item) -> None:
         """Set an item's output: its prediction, a tombstone, its dead letter, or nothing."""

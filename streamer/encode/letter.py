@@ -7,6 +7,8 @@ from streamer.records import OutRecord, Record, Rejection, TopicPartition
 
 _PREFIX = "streamer.error."
 _MESSAGE_CHARS = 2000
+_TRUNCATED = _PREFIX + "truncated"
+_REPLACED = _PREFIX + "replaced"
 
 
 def dead_letter(topic: str, topology: str, record: Record, rejection: Rejection) -> OutRecord:
@@ -24,7 +26,7 @@ def dead_letter(topic: str, topology: str, record: Record, rejection: Rejection)
         "timestamp": str(record.timestamp),
         "attempts": str(rejection.attempts),
     }
-    headers = tuple((_PREFIX + name, text.encode()) for name, text in told.items())
+    headers = tuple((_PREFIX + name, text.encode(errors="replace")) for name, text in told.items())
     return OutRecord(
         topic=topic,
         key=record.key,
@@ -35,12 +37,42 @@ def dead_letter(topic: str, topology: str, record: Record, rejection: Rejection)
     )
 
 
+def smaller(letter: OutRecord, *, too_large: bool) -> OutRecord | None:
+    """Make a dead letter that was refused once more acceptable; None if nothing is left to omit.
+
+    First goes the timestamp, unless the size is at fault (it is in the headers too), then the
+    value, then key and headers.
+    """
+    names = [name for name, _ in letter.headers]
+    # the record may have been a dead letter before: what counts stands behind this one's headers
+    marks = names[len(names) - names[::-1].index(_PREFIX + "attempts") :]
+    if letter.timestamp is not None and not too_large:
+        return replace(letter, timestamp=None)
+    if _TRUNCATED not in marks:
+        return without_value(letter)
+    if _REPLACED not in marks:
+        return _without_record(letter)
+    return None
+
+
 def without_value(letter: OutRecord) -> OutRecord:
     """Make a dead letter small enough to be written: its value is told by size and SHA-256."""
     value = letter.value or b""
     told = (
-        (_PREFIX + "truncated", b"true"),
+        (_TRUNCATED, b"true"),
         (_PREFIX + "value-dropped", str(len(value)).encode()),
         (_PREFIX + "value-sha256", hashlib.sha256(value).hexdigest().encode()),
     )
     return replace(letter, value=b"", headers=letter.headers + told)
+
+
+def _without_record(letter: OutRecord) -> OutRecord:
+    """Keep nothing but why it is a dead letter and where its record is."""
+    last = {name: value for name, value in letter.headers if name.startswith(_PREFIX)}
+    return replace(
+        letter,
+        key=None,
+        value=b"",
+        headers=(*last.items(), (_REPLACED, b"key,headers")),
+        timestamp=None,
+    )

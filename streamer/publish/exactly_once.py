@@ -12,12 +12,13 @@ from typing import Protocol
 
 import structlog
 
-from streamer.broker import Pending, Producer
-from streamer.errors import BrokerError, RecordError
-from streamer.publish.outlet import Outlet
+from streamer.broker import Producer
+from streamer.errors import BrokerError
+from streamer.publish.outlet import Outlet, RefusedError, trouble
 from streamer.publish.ports import Gate
-from streamer.records import Item, Slice, TopicPartition, Wave
+from streamer.records import Slice, TopicPartition, Wave
 
+_EVICTED = "publishing: this process is no member of the group"
 _BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -40,6 +41,7 @@ class ExactlyOnce:
         ready: takes a further wave that is there already, without waiting.
         stopping: asked between tries; true gives up what can't be sent now.
         ended: told the outcome of each transaction, `committed` or `aborted`.
+        sleep: seconds between tries; passed in by tests.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of one transaction
@@ -52,6 +54,8 @@ class ExactlyOnce:
         ready: Callable[[], Wave | None],
         stopping: Callable[[], bool],
         ended: Callable[[str], None] = lambda _outcome: None,
+        *,
+        sleep: Callable[[float], None] = sleep,
     ) -> None:
         self._outlet = outlet
         self._open = open_producer
@@ -60,10 +64,10 @@ class ExactlyOnce:
         self._committed = committed
         self._ready = ready
         self._stopping = stopping
+        self._sleep = sleep
         self._ended = ended
         self._producer = open_producer()
         self._log = structlog.get_logger("publish")
-        self._suspects: set[int] = set()
         self.open_since: float | None = None
 
     def published(self, waves: Iterable[Wave]) -> Iterator[Wave]:
@@ -80,19 +84,25 @@ class ExactlyOnce:
 
     def _transact(self, waves: Sequence[Wave]) -> None:
         """Try until the waves are committed, or are no longer ours."""
-        done: dict[TopicPartition, int] = {}
+        self._outlet.begin()
+        done: Mapping[TopicPartition, int] = {}
         tries = 0
         while True:
+            error = BrokerError(_EVICTED, retriable=True)
             try:
                 with self._gate.publishing(waves) as current:
                     slices = _mine(waves, current, done)
                     if not slices or self._attempt(slices):
+                        for wave in waves:
+                            wave.slices = _current(wave, current)
                         return
-                sleep(_BACKOFF_S[0])  # evicted: the group is joined again, or our slices expire
-            except BrokerError as error:
-                self._renew(error, tries)
-                done = dict(self._committed({p for wave in waves for p in wave.slices}))
-                tries += 1
+                if not self._stopping():
+                    self._sleep(_BACKOFF_S[0])  # the group is joined again, or our slices expire
+                    continue
+            except BrokerError as found:
+                error = found
+            tries = 0 if isinstance(error, RefusedError) else tries + 1
+            done = self._renew(error, {p for wave in waves for p in wave.slices}, tries)
 
     def _attempt(self, slices: Sequence[tuple[TopicPartition, Slice]]) -> bool:
         """Run one transaction; False if this process is no member of the group now.
@@ -108,71 +118,40 @@ class ExactlyOnce:
         self.open_since = monotonic()
         try:
             self._producer.begin()
-            failures = [
-                (item, pending.failure)
-                for item, pending in self._send(items)
-                if pending.failure is not None
-            ]
-            for item, failure in failures:
-                if not isinstance(failure, RecordError):
-                    raise failure
-                self._suspect(item, failure)
-            if failures:
-                message = f"{len(failures)} records were refused; they go apart from the others"
-                raise BrokerError(message, retriable=True)
+            error = trouble(self._outlet.deliver(self._producer, items))
+            if error is not None:
+                raise error
             self._producer.commit(positions, group)
         finally:
             self.open_since = None
-        self._suspects.clear()
         self._ended("committed")
         return True
 
-    def _send(self, items: Sequence[Item]) -> list[tuple[Item, Pending]]:
-        """Send items in order, those under suspicion each in a batch of its own."""
-        sent: list[tuple[Item, Pending]] = []
-        together: list[Item] = []
-        for item in items:
-            if id(item) not in self._suspects:
-                together.append(item)
-                continue
-            sent += self._outlet.send(self._producer, together)
-            self._producer.flush()
-            sent += self._outlet.send(self._producer, [item])
-            self._producer.flush()
-            together = []
-        sent += self._outlet.send(self._producer, together)
-        self._producer.flush()
-        return sent
-
-    def _suspect(self, item: Item, failure: RecordError) -> None:
-        """A batch is refused whole for one record: who is refused alone is the culprit."""
-        if id(item) in self._suspects:
-            self._outlet.refuse(item, failure)
-        else:
-            self._suspects.add(id(item))
-
-    def _renew(self, error: BrokerError, tries: int) -> None:
+    def _renew(
+        self, error: BrokerError, partitions: Iterable[TopicPartition], tries: int
+    ) -> Mapping[TopicPartition, int]:
         """Throw the producer away, open the next one under the same transactional id.
+
+        Returns:
+            The committed positions after that: a commit of unknown outcome is settled then.
 
         Raises:
             BrokerError: trying again is useless, or the process is to stop.
         """
-        self._ended("aborted")
-        if not error.retriable:
-            raise error
-        delay = _BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)]
-        self._log.warning("transaction failed, trying again", error=str(error), delay=delay)
-        self._producer.close(timeout=0)
         while True:
-            sleep(delay)
+            if not error.retriable or self._stopping():
+                raise error
+            delay = _BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)]
+            self._log.warning("transaction failed, trying again", error=str(error), delay=delay)
+            self._ended("aborted")
+            self._producer.close(timeout=0)
+            self._sleep(delay)
             try:
                 self._producer = self._open()
+                return self._committed(partitions)
             except BrokerError as again:
-                if not again.retriable or self._stopping():
-                    raise
-                self._log.warning("no producer yet", error=str(again))
-            else:
-                return
+                error = again
+                tries += 1
 
 
 def _mine(
@@ -187,3 +166,8 @@ def _mine(
         for partition, part in wave.slices.items()
         if current.get(partition) == part.epoch and part.position > done.get(partition, -1)
     ]
+
+
+def _current(wave: Wave, current: Mapping[TopicPartition, int]) -> dict[TopicPartition, Slice]:
+    """Give the slices of a wave that are ours: the others are answered by somebody else."""
+    return {p: part for p, part in wave.slices.items() if current.get(p) == part.epoch}

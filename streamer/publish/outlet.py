@@ -1,6 +1,9 @@
 """What both guarantees share: where records go, what a topic takes, who is refused."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import islice
 from time import monotonic
 from typing import Protocol
 
@@ -9,6 +12,7 @@ import structlog
 from streamer.broker import Pending, Producer, partition_for
 from streamer.config.topology import Topology
 from streamer.errors import BrokerError, RecordError
+from streamer.publish.suspects import Suspects
 from streamer.records import Item, OutRecord, Record, Rejection
 
 _PARTITIONS_FOR_S = 30.0
@@ -21,8 +25,8 @@ class Letters(Protocol):
     def letter(self, record: Record, rejection: Rejection) -> OutRecord:
         """Write the dead letter of a record."""
 
-    def without_value(self, letter: OutRecord) -> OutRecord:
-        """Make a dead letter small enough for any topic."""
+    def smaller(self, letter: OutRecord, *, too_large: bool) -> OutRecord | None:
+        """Omit more of a dead letter that was refused; None if nothing is left to omit."""
 
 
 class Outlet:
@@ -40,17 +44,58 @@ class Outlet:
         self._letters = letters
         self._limits = limits
         self._partitions: dict[str, tuple[int, float]] = {}
+        self._suspects = Suspects()
         self._log = structlog.get_logger("publish")
 
-    def send(self, producer: Producer, items: Iterable[Item]) -> list[tuple[Item, Pending]]:
-        """Append the outputs of items, in order; what is known to be too large is rejected."""
-        sent = []
+    def begin(self) -> None:
+        """Suspect nobody of the items that come now."""
+        self._suspects.clear()
+
+    def deliver(self, producer: Producer, items: Sequence[Item]) -> list[tuple[Item, Pending]]:
+        """Send the outputs of items in order, and wait for what becomes of them.
+
+        Ends behind the first group that fails: a producer is of no use after a failure. Items at
+        fault have a dead letter, or a smaller one, as their output when this returns.
+
+        Raises:
+            BrokerError: an output topic is missing, or takes not even a bare dead letter.
+        """
+        sent: list[tuple[Item, Pending]] = []
+        for group in self._suspects.apart(items):
+            begun = len(sent)
+            self._append(producer, group, sent)
+            with suppress(BrokerError):  # each record is asked for its outcome
+                producer.flush()
+            failures = [
+                (item, failure)
+                for item, pending in islice(sent, begun, None)
+                if (failure := pending.failure) is not None
+            ]
+            if failures:
+                self._blame([(i, f) for i, f in failures if isinstance(f, RecordError)])
+                break
+        return sent
+
+    def _append(
+        self, producer: Producer, items: Sequence[Item], sent: list[tuple[Item, Pending]]
+    ) -> None:
+        """Append the outputs of items; what is known to be too large is rejected."""
         for item in items:
             output = self._fitting(item)
             if output is not None:
-                partition = partition_for(output, self._count(producer, output.topic), self._rule)
+                _, partition = self.partition_of(producer, output)
                 sent.append((item, producer.append(output, partition)))
-        return sent
+
+    def _blame(self, refused: Sequence[tuple[Item, RecordError]]) -> None:
+        """Refuse who is at fault; an error that several share tells of their batch only."""
+        shared = Counter(id(failure.__cause__ or failure) for _, failure in refused)
+        suspects = []
+        for item, failure in refused:
+            if shared[id(failure.__cause__ or failure)] > 1:
+                suspects.append(item)
+            else:
+                self.refuse(item, failure)
+        self._suspects.split(suspects)
 
     def partition_of(self, producer: Producer, output: OutRecord) -> tuple[str, int]:
         """Say where an output goes."""
@@ -61,17 +106,19 @@ class Outlet:
         """Turn an output that the broker refuses into a dead letter, or a dead letter smaller.
 
         Raises:
-            BrokerError: even the dead letter without its value is refused.
+            BrokerError: even a dead letter that has nothing of its record is refused.
         """
         output = item.output
-        if output is not None and output.topic == self._letters_topic:
-            if any(name == "streamer.error.truncated" for name, _ in output.headers):
-                message = f"a dead letter is refused even without its value: {error}"
-                raise BrokerError(message, retriable=False) from error
-            item.output = self._letters.without_value(output)
+        if output is None or output.topic != self._letters_topic:
+            item.rejection = Rejection(
+                "produce", None, error.reason, type(error).__name__, str(error)
+            )
+            item.output = self._letters.letter(item.record, item.rejection)
             return
-        item.rejection = Rejection("produce", None, error.reason, type(error).__name__, str(error))
-        item.output = self._letters.letter(item.record, item.rejection)
+        item.output = self._letters.smaller(output, too_large=error.reason == "too-large")
+        if item.output is None:
+            message = f"{self._letters_topic} takes not even a bare dead letter: {error}"
+            raise BrokerError(message, retriable=False) from error
 
     def _fitting(self, item: Item) -> OutRecord | None:
         while item.output is not None:
@@ -97,6 +144,27 @@ class Outlet:
             )
         self._partitions[topic] = (count, monotonic())
         return count
+
+
+class RefusedError(BrokerError):
+    """Records were refused for their own sake; what is left can be sent at once."""
+
+
+def trouble(sent: Sequence[tuple[Item, Pending]]) -> BrokerError | None:
+    """Say why not all of what was sent is written; None if it is.
+
+    What no further try can get over goes first; then refusals, which explain the rest.
+    """
+    failures = [failure for _, pending in sent if (failure := pending.failure) is not None]
+    refused = [failure for failure in failures if isinstance(failure, RecordError)]
+    broken = [failure for failure in failures if isinstance(failure, BrokerError)]
+    for failure in broken:
+        if not failure.retriable:
+            return failure
+    if refused:
+        message = f"{len(refused)} records were refused, as: {refused[0]}"
+        return RefusedError(message, retriable=True)
+    return broken[0] if broken else None
 
 
 def size_bytes(output: OutRecord) -> int:
