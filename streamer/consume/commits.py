@@ -1,6 +1,6 @@
 """Positions that flow back: acknowledged by publish, committed by the consume thread."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from threading import Lock
 from time import monotonic
 
@@ -13,8 +13,9 @@ class Commits:
     Waves are published in order, so the last position of a partition covers all before it.
     """
 
-    def __init__(self, interval: float) -> None:
+    def __init__(self, interval: float, clock: Callable[[], float] = monotonic) -> None:
         self._interval = interval
+        self._clock = clock
         self._lock = Lock()
         self._waiting: dict[TopicPartition, tuple[int, int]] = {}
         self._since: float | None = None
@@ -24,7 +25,7 @@ class Commits:
         """Note (epoch, position) of partitions whose records before it are all answered."""
         with self._lock:
             if positions and self._since is None:
-                self._since = monotonic()
+                self._since = self._clock()
             for partition, (epoch, position) in positions.items():
                 known = self._waiting.get(partition)
                 if known is None or (epoch, position) > known:
@@ -40,7 +41,7 @@ class Commits:
         with self._lock:
             if self._since is None:
                 return {}
-            if not idle and monotonic() - self._since < self._interval:
+            if not idle and self._clock() - self._since < self._interval:
                 return {}
             found = {
                 partition: entry

@@ -90,7 +90,7 @@ class Gatherer:
     def next_cost_bytes(self) -> int:
         """Bytes that the next record takes, 0 if there is none."""
         held = (self._partitions[partition] for partition in self._order())
-        return next((one.records[0][1] for one in held if one.records), 0)
+        return next((one.records[0][1] for one in held), 0)
 
     def cut(self, budget_bytes: int) -> Wave:
         """Cut a wave: every partition has its turn, no limit is passed but by a single record.
@@ -122,8 +122,8 @@ class Gatherer:
         return Wave(next(self._numbers), slices, cost, born)
 
     def _order(self) -> list[TopicPartition]:
-        """Give the partitions, each wave beginning with another one."""
-        partitions = list(self._partitions)
+        """Give the partitions that hold records, each wave beginning with another one."""
+        partitions = [p for p, held in self._partitions.items() if held.records]
         begin = self._turn % len(partitions) if partitions else 0
         return partitions[begin:] + partitions[:begin]
 

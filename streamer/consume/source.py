@@ -1,7 +1,7 @@
 """The consume loop: polls without pause, gathers, and cuts a wave whenever the line has room."""
 
 from collections.abc import Callable, Iterator, Mapping
-from time import monotonic, time
+from time import monotonic, sleep, time
 from typing import Literal, Protocol
 
 import structlog
@@ -11,7 +11,7 @@ from streamer.consume.assignment import Assignment
 from streamer.consume.commits import Commits
 from streamer.consume.gather import Gatherer
 from streamer.errors import BrokerError
-from streamer.records import TopicPartition, Wave
+from streamer.records import Record, TopicPartition, Wave
 from streamer.runtime import Budget
 
 _IDLE_POLL_S = 0.1
@@ -60,6 +60,7 @@ class Source:
         out_of_range: what to do when retention has passed a position.
         max_wait: seconds an idle line holds a first record back in the hope of more.
         events: told of what happens.
+        clock: monotonic seconds; passed in by tests, as is `sleep`.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of one loop
@@ -74,6 +75,8 @@ class Source:
         out_of_range: Literal["stop", "earliest", "latest"],
         max_wait: float,
         events: SourceEvents,
+        clock: Callable[[], float] = monotonic,
+        sleep: Callable[[float], None] = sleep,
     ) -> None:
         self._consumer = consumer
         self._assignment = assignment
@@ -91,7 +94,10 @@ class Source:
         self._read_until: dict[TopicPartition, int] = {}
         self._positions_at = 0.0
         self._commit_under_way = False
-        self.moved_at = monotonic()
+        self._commit_again_at = 0.0
+        self._clock = clock
+        self._sleep = sleep
+        self.moved_at = clock()
 
     def waves(self, has_room: Callable[[], bool], stopping: Callable[[], bool]) -> Iterator[Wave]:
         """Yield waves, each only when the line has room, until told to stop."""
@@ -105,12 +111,18 @@ class Source:
                 if self._gatherer.records == 0:
                     break
 
-    def linger(self, finished: Callable[[], bool]) -> None:
-        """Keep the membership and go on committing until what is in the line is published."""
-        everything = self._consumer.assignment()
-        while True:
+    def linger(
+        self, finished: Callable[[], bool], abandoned: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Keep the membership and go on committing until what is in the line is published.
+
+        Args:
+            finished: whether the line is empty; what is answered is still committed then.
+            abandoned: whether to leave at once, answered positions uncommitted.
+        """
+        while not abandoned():
             done = finished()
-            self._pause(everything)
+            self._pause(self._consumer.assignment())
             self._poll(_BUSY_POLL_S, gather=False)
             self._commit(now=True)
             if done and not self._uncommitted():
@@ -129,7 +141,7 @@ class Source:
         since = self._gatherer.since
         if since is None or self._gatherer.full or self._budget.taken_bytes:
             return True
-        return monotonic() - since >= self._max_wait
+        return self._clock() - since >= self._max_wait
 
     def _cut(self) -> Wave:
         wave = self._gatherer.cut(self._budget.left_bytes)
@@ -138,31 +150,24 @@ class Source:
         return wave
 
     def _poll(self, timeout: float, *, gather: bool = True) -> None:
-        self.moved_at = monotonic()
+        self.moved_at = self._clock()
         before = self._assignment.epochs()
-        polled = {}
-        try:
-            polled = self._consumer.poll(timeout)
-        except MissingPositionsError:
-            self._settle(self._consumer.assignment() - self._settled)
-        except OutOfRangeError as error:
-            self._step_back_in_range(error.positions)
-        except BrokerError as error:
-            if not error.retriable:
-                raise
-            self._log.warning("polling failed, trying again", error=str(error))
+        polled = self._polled(timeout)
         after = self._assignment.epochs()
         self._settled &= set(after)
         fresh = self._assignment.take_fresh()
         if fresh:
             self._events.rebalanced()
-            self._settle(fresh)
+        self._settled -= fresh
+        settled = set(self._settled)
+        self._settle(set(after) - settled)
         after = self._assignment.epochs()
         self._gatherer.keep_only(after)
         for partition, records in polled.items():
             epoch = before.get(partition)
             # what was polled while the partition changed hands is read again from its commit
-            if gather and epoch is not None and epoch == after.get(partition):
+            mine = partition in settled and epoch is not None and epoch == after.get(partition)
+            if gather and mine and epoch is not None:
                 self._gatherer.add(partition, epoch, records)
                 self._read_until[partition] = records[-1].timestamp
                 self._note_position(partition, epoch)
@@ -170,8 +175,25 @@ class Source:
             self._note_positions(after)
             self._pause(set(after) if self._gatherer.full else set())
 
+    def _polled(self, timeout: float) -> Mapping[TopicPartition, list[Record]]:
+        try:
+            return self._consumer.poll(timeout)
+        except MissingPositionsError:
+            pass  # they are settled next
+        except OutOfRangeError as error:
+            self._step_back_in_range(error.positions)
+        except BrokerError as error:
+            self._wait_after(error)
+        return {}
+
+    def _wait_after(self, error: BrokerError) -> None:
+        if not error.retriable:
+            raise error
+        self._log.warning("polling failed, trying again", error=str(error))
+        self._sleep(_RETRY_S)
+
     def _note_positions(self, epochs: Mapping[TopicPartition, int]) -> None:
-        now = monotonic()
+        now = self._clock()
         if now - self._positions_at < _POSITIONS_EVERY_S:
             return
         self._positions_at = now
@@ -188,7 +210,12 @@ class Source:
 
     def _note_position(self, partition: TopicPartition, epoch: int) -> int | None:
         """Take note of the offset read next, also when no record came (aborted transactions)."""
-        position = self._consumer.position(partition)
+        try:
+            position = self._consumer.position(partition)
+        except BrokerError as error:
+            if not error.retriable:
+                raise
+            return None
         if position is not None and partition in self._settled:
             self._gatherer.moved(partition, epoch, position)
         return position
@@ -206,6 +233,8 @@ class Source:
     def _commit(self, *, now: bool = False) -> None:
         if self._commits is None or self._commit_under_way:
             return
+        if self._clock() < self._commit_again_at:
+            return
         idle = now or (not self._gatherer and self._budget.taken_bytes == 0)
         due = self._commits.due(self._assignment.epochs(), idle=idle)
         if not due:
@@ -219,6 +248,7 @@ class Source:
                 self._events.committed()
             else:
                 self._log.warning("commit failed, trying again", error=repr(error))
+                self._commit_again_at = self._clock() + _RETRY_S
                 commits.answered(due)
 
         self._commit_under_way = True
@@ -244,7 +274,6 @@ class Source:
                 if not error.retriable:
                     raise
                 self._log.warning("cannot settle a position yet", error=str(error))
-                self._settled.discard(partition)
                 continue
             self._events.begins(partition, position)
             if self._consumer.seek(partition, position):
@@ -268,8 +297,12 @@ class Source:
     def _step_back_in_range(self, positions: Mapping[TopicPartition, int]) -> None:
         """Decide what retention decided: stop, or go on and count what was lost."""
         for partition, position in positions.items():
-            begin = self._consumer.beginning([partition])[partition]
-            end = self._consumer.end([partition])[partition]
+            try:
+                begin = self._consumer.beginning([partition])[partition]
+                end = self._consumer.end([partition])[partition]
+            except BrokerError as error:
+                self._wait_after(error)
+                continue  # the next poll finds it out of range again
             lost = max(begin - position, 0)
             if self._out_of_range == "stop":
                 message = (
