@@ -69,6 +69,10 @@ class Preparer:
                     "decode", None, error.reason, type(error).__name__, str(error)
                 )
                 continue
+            except Exception as error:  # noqa: BLE001 - a codec that trips over one value
+                kind = type(error).__name__
+                item.rejection = Rejection("decode", None, "decode-failed", kind, str(error))
+                continue
             decoded.append(item)
         for step in self._steps:
             if decoded:

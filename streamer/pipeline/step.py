@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from streamer.batch import planned
 from streamer.config.topology import StepConfig
-from streamer.errors import ModelError, RecordError
+from streamer.errors import RecordError
 from streamer.infer import Session
 from streamer.pipeline.model import Model
 from streamer.postprocess import Interpreter
@@ -67,12 +67,22 @@ class Step:
 
     def prepare(self, items: Sequence[Item], samples: Sequence[Any]) -> None:
         """Make the model's inputs of decoded samples; what does not fit is rejected."""
-        outcomes = self.model.preprocessor.prepare(samples)
+        outcomes = self._prepared(samples)
         for item, outcome in zip(items, outcomes, strict=True):
             if isinstance(outcome, RecordError):
                 item.rejection = item.rejection or self._rejection("preprocess", outcome)
             else:
                 item.inputs[self.name] = outcome
+
+    def _prepared(self, samples: Sequence[Any]) -> Sequence[list[ModelInput] | RecordError]:
+        """Prepare samples; one that the libraries below trip over takes no other with it."""
+        try:
+            return self.model.preprocessor.prepare(samples)
+        except Exception as error:  # noqa: BLE001 - of whatever kind, it is one sample's own
+            if len(samples) == 1:
+                message = f"{type(error).__name__}: {error}"
+                return [RecordError(message, reason="preprocess-failed")]
+        return [outcome for one in samples for outcome in self._prepared([one])]
 
     def begin(self, wave: Wave) -> Work:
         """Start a wave's batches; the sessions may still be busy with the wave before."""
@@ -114,7 +124,7 @@ class Step:
         parts = []
         for number, entry in enumerate(found.output[: self._max_crops]):
             crop = _cut(item.image, entry["box"])
-            [outcome] = self.model.preprocessor.prepare([crop])
+            [outcome] = self._prepared([crop])
             if isinstance(outcome, RecordError):
                 item.rejection = self._rejection("preprocess", outcome)
                 return []
@@ -129,7 +139,7 @@ class Step:
             outputs = self.model.run(session, inputs)
             seconds = perf_counter() - began
             results = _guarded(self._interpreter.interpret, outputs, inputs)
-        except (ModelError, RecordError, ValueError, RuntimeError, MemoryError) as error:
+        except Exception as error:  # noqa: BLE001 - the runtimes' errors have no common ancestor
             if len(batch) > 1:
                 middle = len(batch) // 2
                 self._run(batch[:middle], session, tries + 1)
@@ -163,18 +173,18 @@ class Step:
             if isinstance(part.result, Rejection):
                 item.rejection = part.result
                 return
-        output: Any
-        if self.origin:
-            output = [
-                {"item": part.crop, "box": part.box, "output": self._combined([part])}
-                for part in parts
-            ]
-        else:
-            try:
-                output = self._combined(parts)
-            except RecordError as error:
-                item.rejection = self._rejection("postprocess", error)
-                return
+        try:
+            output: Any = (
+                self._combined(parts)
+                if not self.origin
+                else [
+                    {"item": part.crop, "box": part.box, "output": self._combined([part])}
+                    for part in parts
+                ]
+            )
+        except RecordError as error:
+            item.rejection = self._rejection("postprocess", error)
+            return
         model = self.model
         item.answers[self.name] = Answer(self.task, model.name, model.version_name, output)
 
