@@ -10,8 +10,8 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 from kafka.structs import ConsumerGroupMetadata
 
 from streamer.broker.connection import client_settings, merged
-from streamer.broker.offsets import Note, no_note, offsets_of
 from streamer.broker.failures import broker_error
+from streamer.broker.offsets import Note, no_note, offsets_of
 from streamer.config.settings import KafkaSettings
 from streamer.errors import BrokerError, StreamerError
 from streamer.records import Record, TopicPartition

@@ -92,17 +92,27 @@ class Gatherer:
         held = (self._partitions[partition] for partition in self._order())
         return next((one.records[0][1] for one in held), 0)
 
-    def cut(self, budget_bytes: int) -> Wave:
+    def partitions_with_records(self) -> list[TopicPartition]:
+        """Give the partitions of which records are held."""
+        return [partition for partition, held in self._partitions.items() if held.records]
+
+    def cut(
+        self, budget_bytes: int, *, only: TopicPartition | None = None, most: int | None = None
+    ) -> Wave:
         """Cut a wave: every partition has its turn, no limit is passed but by a single record.
 
         Args:
             budget_bytes: bytes left in the line; one record is cut whatever its size.
+            only: a partition to which the wave is limited.
+            most: records at the most; the wave's own limit if left out.
         """
+        order = self._order() if only is None else [only]
+        most = min(most or self._most_records, self._most_records)
         bytes_left = min(self._limits.max_bytes, budget_bytes)
-        chosen = self._chosen(self._order(), bytes_left)
+        chosen = self._chosen(order, bytes_left, most)
         self._turn += 1
         slices, cost = {}, 0
-        for partition in self._partitions:
+        for partition in self._partitions if only is None else order:
             held = self._partitions[partition]
             taken = [held.records.popleft() for _ in range(chosen.get(partition, 0))]
             position = taken[-1][0].offset + 1 if taken else held.sent
@@ -123,14 +133,16 @@ class Gatherer:
 
     def _order(self) -> list[TopicPartition]:
         """Give the partitions that hold records, each wave beginning with another one."""
-        partitions = [p for p, held in self._partitions.items() if held.records]
+        partitions = self.partitions_with_records()
         begin = self._turn % len(partitions) if partitions else 0
         return partitions[begin:] + partitions[:begin]
 
-    def _chosen(self, order: list[TopicPartition], bytes_left: int) -> dict[TopicPartition, int]:
+    def _chosen(
+        self, order: list[TopicPartition], bytes_left: int, most: int
+    ) -> dict[TopicPartition, int]:
         """Say how many records each partition gives: an equal share first, then what is left."""
         chosen = dict.fromkeys(order, 0)
-        most = records_left = self._most_records
+        records_left = most
         costs = {
             partition: [cost for _, cost in islice(self._partitions[partition].records, most)]
             for partition in order

@@ -8,10 +8,11 @@ import structlog
 
 from streamer.broker import GroupConsumer, MissingPositionsError, OutOfRangeError
 from streamer.consume.assignment import Assignment
+from streamer.consume.caution import Caution
 from streamer.consume.commits import Commits
 from streamer.consume.gather import Gatherer
 from streamer.errors import BrokerError
-from streamer.records import Record, TopicPartition, Wave
+from streamer.records import Record, Rejection, TopicPartition, Wave
 from streamer.runtime import Budget
 
 _IDLE_POLL_S = 0.1
@@ -55,6 +56,7 @@ class Source:
         assignment: which partitions are ours.
         gatherer: what has been polled.
         budget: the line's memory.
+        caution: what crashes before have taught.
         commits: answered positions to commit; None where publish commits them itself.
         reset: where a partition begins that was never committed.
         out_of_range: what to do when retention has passed a position.
@@ -63,12 +65,13 @@ class Source:
         clock: monotonic seconds; passed in by tests, as is `sleep`.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts of one loop
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of one loop
         self,
         consumer: GroupConsumer,
         assignment: Assignment,
         gatherer: Gatherer,
         budget: Budget,
+        caution: Caution,
         commits: Commits | None,
         *,
         reset: Literal["earliest", "latest"],
@@ -82,6 +85,7 @@ class Source:
         self._assignment = assignment
         self._gatherer = gatherer
         self._budget = budget
+        self._caution = caution
         self._commits = commits
         self._reset = reset
         self._out_of_range = out_of_range
@@ -105,9 +109,10 @@ class Source:
             self._poll(_IDLE_POLL_S if not self._gatherer else _BUSY_POLL_S)
             self._commit()
             while self._ready() and has_room() and not stopping():
-                if not self._budget.fits(self._gatherer.next_cost_bytes()):
+                wave = self._cut()
+                if wave is None:
                     break
-                yield self._cut()
+                yield wave
                 if self._gatherer.records == 0:
                     break
 
@@ -143,11 +148,56 @@ class Source:
             return True
         return self._clock() - since >= self._max_wait
 
-    def _cut(self) -> Wave:
-        wave = self._gatherer.cut(self._budget.left_bytes)
+    def _cut(self) -> Wave | None:
+        """Cut a wave if the budget allows it; of a careful partition only into an empty line."""
+        careful = self._begin_partitions()
+        if careful is not None:
+            partition, step = careful
+            if self._budget.taken_bytes:
+                return None
+            wave = self._gatherer.cut(self._budget.left_bytes, only=partition, most=step)
+            self._give_up(partition, wave)
+        elif self._budget.fits(self._gatherer.next_cost_bytes()):
+            wave = self._gatherer.cut(self._budget.left_bytes)
+        else:
+            return None
         self._budget.take(wave.cost_bytes)
         self._events.consumed(len(wave.items))
         return wave
+
+    def _begin_partitions(self) -> tuple[TopicPartition, int] | None:
+        """Note that partitions' first records are begun; find one that is to be taken in steps."""
+        careful = None
+        for partition in self._gatherer.partitions_with_records():
+            begun = self._caution.to_note(partition)
+            if begun is not None:
+                position, note, attempt = begun
+                self._consumer.commit({partition: position}, {partition: note}.__getitem__)
+                self._caution.noted(partition, attempt)
+                if attempt.step is not None:
+                    self._log.warning(
+                        "what begins here has ended its process before; taken in small steps",
+                        partition=str(partition),
+                        position=position,
+                        tries=attempt.tries,
+                        step=attempt.step,
+                    )
+            step = self._caution.step(partition)
+            if step is not None and careful is None:
+                careful = (partition, step)
+        return careful
+
+    def _give_up(self, partition: TopicPartition, wave: Wave) -> None:
+        """Reject the record that killed its process each time it was tried, alone at last."""
+        items = wave.items
+        tries = self._caution.give_up(partition) if items else None
+        if tries is None:
+            return
+        message = f"the process ended {tries} times while this record was in the line"
+        items[0].rejection = Rejection(
+            "infer", None, "crashed", "ProcessCrash", message, attempts=tries
+        )
+        self._log.error("a record is given up", partition=str(partition), tries=tries)
 
     def _poll(self, timeout: float, *, gather: bool = True) -> None:
         self.moved_at = self._clock()
@@ -163,6 +213,7 @@ class Source:
         self._settle(set(after) - settled)
         after = self._assignment.epochs()
         self._gatherer.keep_only(after)
+        self._caution.forget(set(after))
         for partition, records in polled.items():
             epoch = before.get(partition)
             # what was polled while the partition changed hands is read again from its commit
@@ -253,7 +304,8 @@ class Source:
 
         self._commit_under_way = True
         try:
-            self._consumer.commit_soon({p: position for p, (_, position) in due.items()}, done)
+            positions = {partition: position for partition, (_, position) in due.items()}
+            self._consumer.commit_soon(positions, self._caution.note, done)
         except BrokerError as error:
             done(error)
 
@@ -265,7 +317,7 @@ class Source:
         """
         for partition in sorted(partitions):
             try:
-                position = self._consumer.committed(partition)
+                position, note = self._consumer.committed(partition) or (None, "")
                 if position is None:
                     position = self._start(partition)
                     self._consumer.commit({partition: position})
@@ -275,8 +327,9 @@ class Source:
                     raise
                 self._log.warning("cannot settle a position yet", error=str(error))
                 continue
-            self._events.begins(partition, position)
             if self._consumer.seek(partition, position):
+                self._events.begins(partition, position)
+                self._caution.settled(partition, position, note)
                 self._settled.add(partition)
 
     def _start(self, partition: TopicPartition) -> int:

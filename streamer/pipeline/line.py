@@ -11,7 +11,7 @@ import structlog
 
 from streamer.broker import Admin, GroupConsumer, Producer
 from streamer.config import Settings, Topology
-from streamer.consume import Assignment, Commits, Gatherer, Source
+from streamer.consume import Assignment, Caution, Commits, Gatherer, Source
 from streamer.decode import Decoder
 from streamer.encode import Encoder
 from streamer.errors import StreamerError
@@ -52,6 +52,7 @@ class Line:
         self.error: BaseException | None = None
         self.budget = Budget(settings.line.memory)
         self.assignment = Assignment()
+        self._caution = Caution(topology.wave.max_records)
         self._pace = Pace(topology.wave.max_records)
         self._commits = Commits(topology.commit_interval)
         self._consumer: GroupConsumer | None = None
@@ -116,8 +117,7 @@ class Line:
                 for wave in source.waves(feed.has_room, self._wants_end):
                     feed.put(wave)
             feed.close()
-            if not self._at_once.is_set():
-                source.linger(lambda: self._drained.is_set() or self._at_once.is_set())
+            source.linger(self._drained.is_set, abandoned=self._at_once.is_set)
         finally:
             feed.close()
             with suppress(StreamerError):
@@ -160,6 +160,7 @@ class Line:
             self.assignment,
             Gatherer(topology.wave, cost, lambda: self._pace.records),
             self.budget,
+            self._caution,
             None if exactly_once else self._commits,
             reset=topology.source.auto_offset_reset,
             out_of_range=out_of_range or ("stop" if exactly_once else "earliest"),
@@ -211,6 +212,7 @@ class Line:
             self._committed,
             self._ready_wave,
             self._at_once.is_set,
+            self._caution.note,
             self._events.transaction,
         )
         return self._exactly_once.published
@@ -227,12 +229,22 @@ class Line:
 
     def _empty(self, tail: Channel[Wave]) -> None:
         """Take published waves off the line's end: their memory and their story end here."""
-        for wave in tail:
-            self.budget.give_back(wave.cost_bytes)
-            self._left_at = monotonic()
-            self._pace.left(len(wave.items), backlog=self.budget.taken_bytes > 0)
-            self._events.published(wave, self.budget.taken_bytes)
-        self._drained.set()
+        try:
+            for wave in tail:
+                self._settled(wave)
+        except BaseException as error:  # noqa: BLE001 - the supervisor raises it
+            self.error = error
+        finally:
+            tail.discard()  # publish ends at its next wave, and all before it
+            self._drained.set()
+
+    def _settled(self, wave: Wave) -> None:
+        self.budget.give_back(wave.cost_bytes)
+        self._left_at = monotonic()
+        for partition, part in wave.slices.items():
+            self._caution.passed(partition, len(part.items))
+        self._pace.left(len(wave.items), backlog=self.budget.taken_bytes > 0)
+        self._events.published(wave, self.budget.taken_bytes)
 
 
 class CostedPreparer(Preparer):

@@ -58,7 +58,7 @@ class Preparer:
     def prepare(self, items: Sequence[Item]) -> None:
         """Decode items and make their model inputs."""
         decoded, samples = [], []
-        for item in items:
+        for item in filter(lambda item: item.alive, items):
             if item.record.value is None:
                 self._bury(item)
                 continue

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import structlog
 
-from streamer.broker import Producer
+from streamer.broker import Note, Producer, no_note
 from streamer.errors import BrokerError
 from streamer.publish.outlet import Outlet, RefusedError, trouble
 from streamer.publish.ports import Gate
@@ -40,6 +40,7 @@ class ExactlyOnce:
         committed: reads the settled positions of partitions.
         ready: takes a further wave that is there already, without waiting.
         stopping: asked between tries; true gives up what can't be sent now.
+        note: gives what is kept beside a partition's position.
         ended: told the outcome of each transaction, `committed` or `aborted`.
         sleep: seconds between tries; passed in by tests.
     """
@@ -53,6 +54,7 @@ class ExactlyOnce:
         committed: Callable[[Iterable[TopicPartition]], Mapping[TopicPartition, int]],
         ready: Callable[[], Wave | None],
         stopping: Callable[[], bool],
+        note: Note = no_note,
         ended: Callable[[str], None] = lambda _outcome: None,
         *,
         sleep: Callable[[float], None] = sleep,
@@ -65,6 +67,7 @@ class ExactlyOnce:
         self._ready = ready
         self._stopping = stopping
         self._sleep = sleep
+        self._note = note
         self._ended = ended
         self._producer = open_producer()
         self._log = structlog.get_logger("publish")
@@ -121,7 +124,7 @@ class ExactlyOnce:
             error = trouble(self._outlet.deliver(self._producer, items))
             if error is not None:
                 raise error
-            self._producer.commit(positions, group)
+            self._producer.commit(positions, group, self._note)
         finally:
             self.open_since = None
         self._ended("committed")
