@@ -51,6 +51,8 @@ class Fetcher:
             except DecodeError:
                 raise
             except Exception as error:
+                if isinstance(error, HTTPError):
+                    error.close()
                 pause = _PAUSE_S * 4**attempt
                 last = attempt == _ATTEMPTS - 1 or time.monotonic() + pause >= deadline
                 if last or not _may_pass(error):
@@ -115,7 +117,11 @@ class _Redirects(HTTPRedirectHandler):
     def redirect_request(  # noqa: PLR0913, PLR0917 - the base class's signature
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
     ) -> Request | None:
-        self._allowed.check(newurl)
+        try:
+            self._allowed.check(newurl)
+        except DecodeError:
+            fp.close()
+            raise
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.config.topology import Images, Limits
-from streamer.decode.headers import Header, read_header
+from streamer.decode.headers import Header, is_whole, read_header
 from streamer.decode.opencv import by_opencv, from_16_bit
 from streamer.decode.pillow import by_pillow
 from streamer.decode.repair import repaired
@@ -29,14 +29,11 @@ def decode_image(value: bytes, images: Images, limits: Limits) -> Image:
             f"{_named(header)}, {header.pixels} in all; limits.pixels is {limits.pixels}",
             reason="too-many-pixels",
         )
-    if not form.whole(value, header):
-        value = _completed(value, header, images)
-    pixels = _pixels(value, header, images.background)
+    whole = is_whole(form, value, header)
+    mended = value if whole else _mended(value, header, images)
+    pixels = _pixels(mended, header, images.background)
     if pixels is None:
-        raise DecodeError(
-            f"{_named(header)}, {len(value)} bytes: its pixels cannot be decoded",
-            reason="corrupt-image",
-        )
+        raise _unreadable(value, header) if whole else _cut_off(value, header)
     if sorted(pixels.shape[:2]) != sorted((header.height, header.width)):
         raise DecodeError(
             f"{_named(header)} whose pixels are {pixels.shape[1]}x{pixels.shape[0]}",
@@ -49,14 +46,25 @@ def _named(header: Header) -> str:
     return f"{header.format} of {header.width}x{header.height} pixels"
 
 
-def _completed(value: bytes, header: Header, images: Images) -> bytes:
-    whole = repaired(value, header) if images.truncated == "allow" else None
-    if whole is None:
-        raise DecodeError(
-            f"{_named(header)} whose end is missing: {len(value)} bytes are there",
-            reason="truncated-image",
-        )
-    return whole
+def _mended(value: bytes, header: Header, images: Images) -> bytes:
+    mended = repaired(value, header) if images.truncated == "allow" else None
+    if mended is None:
+        raise _cut_off(value, header)
+    return mended
+
+
+def _cut_off(value: bytes, header: Header) -> DecodeError:
+    return DecodeError(
+        f"{_named(header)} whose end is missing: {len(value)} bytes are there",
+        reason="truncated-image",
+    )
+
+
+def _unreadable(value: bytes, header: Header) -> DecodeError:
+    return DecodeError(
+        f"{_named(header)}, {len(value)} bytes: its pixels cannot be decoded",
+        reason="corrupt-image",
+    )
 
 
 def _pixels(value: bytes, header: Header, background: str | None) -> NDArray[Any] | None:

@@ -10,6 +10,8 @@ from streamer.decode.headers import Header
 from streamer.decode.headers.png import chunks
 
 _JPEG_END = b"\xff\xd9"
+# Behind FF within a scan's pixels: nothing any more, an escape, or a restart marker.
+_IN_SCAN = {b"", b"\0", *(bytes((code,)) for code in range(0xD0, 0xD8))}
 # A size field in the header is not trusted: padding stays below what the pixels could need.
 _MOST_BYTES_A_PIXEL, _HEADERS = 4, 65536
 _IHDR = struct.Struct(">IIBBBBB")
@@ -30,7 +32,7 @@ def repaired(value: bytes, header: Header) -> bytes | None:
     """Complete a picture of which the end is missing; None where too little is left."""
     match header.format:
         case "JPEG":
-            return value + _JPEG_END
+            return _repaired_jpeg(value)
         case "PNG":
             return _repaired_png(value)
         case "BMP" | "WebP":
@@ -39,6 +41,15 @@ def repaired(value: bytes, header: Header) -> bytes | None:
             return value + bytes(missing) if missing <= bearable else None
         case _:
             return None
+
+
+def _repaired_jpeg(value: bytes) -> bytes:
+    """Set the end marker, before a segment between two scans of which a part is missing."""
+    last = value.rfind(b"\xff")
+    code, length = value[last + 1 : last + 2], value[last + 2 : last + 4]
+    if code not in _IN_SCAN and int.from_bytes(length) > len(value) - last - 2:
+        value = value[:last]
+    return value + _JPEG_END
 
 
 def _repaired_png(value: bytes) -> bytes | None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from streamer.decode.headers.header import Format, Header, corrupt, unsupported
 
-# Any number of fill bytes, then the marker's code; FF 00 is an escaped byte, no marker.
-_MARKER = re.compile(rb"\xff+([^\xff\x00])", re.DOTALL)
+# FF before FF fills, and FF 00 is an escaped byte. (With FF+, a run of FF takes quadratic time.)
+_MARKER = re.compile(rb"\xff([^\xff\x00])", re.DOTALL)
 _SIZE = struct.Struct(">BHHB")
 _LENGTH = struct.Struct(">H")
 

@@ -11,7 +11,7 @@ from streamer.decode.headers.tiff import TIFF
 from streamer.decode.headers.webp import WEBP
 from streamer.errors import DecodeError
 
-SIGNATURE_BYTES = 12
+_SIGNATURE_BYTES = 12
 _SIGNATURES = (
     (b"\xff\xd8\xff", JPEG),
     (b"\x89PNG\r\n\x1a\n", PNG),
@@ -24,13 +24,15 @@ _SIGNATURES = (
     (b"BM", BMP),
 )
 _SHOWN = 12
+# A position of 64 bits in BigTIFF may be beyond what an index can be.
+_ENDS_TOO_SOON = (struct.error, OverflowError)
 
 
 def _format_of(value: bytes) -> Format | None:
     for signature, form in _SIGNATURES:
         if value.startswith(signature):
             return form
-    if value[:4] == b"RIFF" and value[8:SIGNATURE_BYTES] == b"WEBP":
+    if value[:4] == b"RIFF" and value[8:_SIGNATURE_BYTES] == b"WEBP":
         return WEBP
     return None
 
@@ -43,17 +45,29 @@ def read_header(value: bytes) -> tuple[Format, Header]:
     """
     form = _format_of(value)
     if form is None:
-        seen = value[:_SHOWN].decode("ascii", "backslashreplace")
+        seen = str(value[:_SHOWN]).removeprefix("b")
         raise DecodeError(
-            f"no picture: {len(value)} bytes, begin with {seen!r}", reason="not-an-image"
+            f"no picture: {len(value)} bytes, begin with {seen}", reason="not-an-image"
         )
     try:
         return form, form.read(value)
-    except (struct.error, OverflowError) as error:
+    except _ENDS_TOO_SOON as error:
         raise DecodeError(
             f"{form.name} that ends within its header, after {len(value)} bytes",
             reason="truncated-image",
         ) from error
+
+
+def is_whole(form: Format, value: bytes, header: Header) -> bool:
+    """Tell whether the value holds the (first) picture to its end.
+
+    Raises:
+        DecodeError: `corrupt-image`.
+    """
+    try:
+        return form.whole(value, header)
+    except _ENDS_TOO_SOON:
+        return False
 
 
 def header_of(value: bytes) -> Header | None:
