@@ -1,10 +1,17 @@
 """What every test shares: where real models lie, how hypothesis searches, which skips are fine."""
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:  # what needs no broker does not wait for a client to be imported
+    from kafka.admin import KafkaAdminClient
+    from support.daemon import Daemons
+    from support.topics import Topics
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -72,3 +79,55 @@ def assets() -> Path:
     if not folder.is_dir():
         pytest.skip(f"assets: {folder} is no folder (set STREAMER_TEST_ASSETS)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap address: STREAMER_TEST_BROKERS if set, else of an embedded Kafka on a free port."""
+    from streamer.embedded import EmbeddedKafka
+
+    named = os.environ.get("STREAMER_TEST_BROKERS")
+    if named:
+        yield named
+        return
+    with EmbeddedKafka(port=0, data_dir=tmp_path_factory.mktemp("broker")) as kafka:
+        yield kafka.bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def kafka_admin(broker: str) -> "Iterator[KafkaAdminClient]":
+    """Admin client of the session's broker."""
+    from kafka.admin import KafkaAdminClient
+
+    client = KafkaAdminClient(bootstrap_servers=broker)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def topics(broker: str, kafka_admin: "KafkaAdminClient") -> "Iterator[Topics]":
+    """Makes, fills and reads topics; they go with the test."""
+    from support.topics import Topics
+
+    made = Topics(broker, kafka_admin)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def topic(topics: "Topics") -> Callable[..., str]:
+    """Makes fresh topics: `topic(3)`, `topic(configs={"max.message.bytes": "1000"}, prefix="in")`.
+
+    Each has a name nobody used before, a leader for every partition, and goes with its test.
+    """
+    return topics.make
+
+
+@pytest.fixture
+def daemons(broker: str, tmp_path: Path) -> "Iterator[Daemons]":
+    """Starts daemons as child processes; those still running at the end are killed."""
+    from support.daemon import Daemons
+
+    started = Daemons(broker, tmp_path)
+    yield started
+    started.close()
