@@ -13,6 +13,10 @@ class ModelError(StreamerError):
     """A model cannot be loaded, or does not fit what its manifest says of it."""
 
 
+class BrokenModelError(StreamerError):
+    """So many records fail in a model's steps that it is the model, not the records."""
+
+
 class BrokerError(StreamerError):
     """Kafka refused or did not answer.
 

@@ -20,6 +20,11 @@ class BatchBounds:
     cost: int
 
 
+def padded_cost(inputs: Sequence[ModelInput]) -> int:
+    """Give the cost of a batch: that of its costliest item, times the items."""
+    return len(inputs) * max(max(one.cost, one.length) for one in inputs)
+
+
 def planned(inputs: Sequence[ModelInput], bounds: BatchBounds) -> list[list[int]]:
     """Group items by shape, sort them by length, and cut batches.
 

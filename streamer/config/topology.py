@@ -11,7 +11,7 @@ from streamer.config.files import load_section
 from streamer.config.schema import file_schema
 from streamer.config.section import Location, Section, misfits
 from streamer.config.texts import text_like
-from streamer.config.units import Duration, Size
+from streamer.config.units import Duration, Share, Size
 
 _MAX_TOPIC_NAME = 249
 Name = Annotated[
@@ -169,10 +169,18 @@ class Sink(Section):
 
 
 class DeadLetter(Section):
-    """Where records go that can't be answered."""
+    """Where records go that can't be answered, and when it is the model that can't answer."""
 
     topic: TopicName
     """Topic of the dead letters."""
+    max_ratio: Share = 0.5
+    """Share of the last records that may fail in a model's steps before the topology stops: a
+    broken model must not empty a topic into its dead letters. 100%: never. Values that can't be
+    decoded don't count."""
+    window: Annotated[int, Field(gt=0)] = 1000
+    """Records over which the share is taken."""
+    max_consecutive: Annotated[int, Field(gt=0)] = 200
+    """Records in a row that may fail in a model's steps before the topology stops."""
 
 
 class WaveLimits(Section):
@@ -287,7 +295,12 @@ class Topology(Section):
     @property
     def deadletter_topic(self) -> str:
         """The topic of the dead letters."""
-        return self.deadletter.topic if self.deadletter else f"{self.sink.topic}.deadletters"
+        return self.deadletter_section.topic
+
+    @property
+    def deadletter_section(self) -> DeadLetter:
+        """The section of the dead letters, its default written out."""
+        return self.deadletter or DeadLetter(topic=f"{self.sink.topic}.deadletters")
 
 
 def load_topology(path: Path) -> Topology:

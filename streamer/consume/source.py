@@ -150,7 +150,11 @@ class Source:
 
     def _cut(self) -> Wave | None:
         """Cut a wave if the budget allows it; of a careful partition only into an empty line."""
-        careful = self._begin_partitions()
+        try:
+            careful = self._begin_partitions()
+        except BrokerError as error:
+            self._wait_after(error)
+            return None
         if careful is not None:
             partition, step = careful
             if self._budget.taken_bytes:

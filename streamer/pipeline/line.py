@@ -17,6 +17,7 @@ from streamer.encode import Encoder
 from streamer.errors import StreamerError
 from streamer.pipeline.assembly import Assembly
 from streamer.pipeline.events import LineEvents
+from streamer.pipeline.guard import Guard
 from streamer.pipeline.pace import Pace
 from streamer.pipeline.prepare import Preparer
 from streamer.publish import AtLeastOnce, ExactlyOnce, Outlet
@@ -180,7 +181,8 @@ class Line:
                 Stage(f"infer-{step.name}", partial(map, step.finish)),
             ]
         encoder = Encoder(self.topology)
-        stages.append(Stage("encode", encoder.encoded))
+        guard = Guard(self.topology.deadletter_section)
+        stages.append(Stage("encode", lambda waves: encoder.encoded(guard.checked(waves))))
         stages.append(Stage("publish", self._publisher(encoder)))
         return stages
 

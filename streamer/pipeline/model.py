@@ -7,7 +7,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from streamer.batch import BatchBounds
+from streamer.batch import BatchBounds, Ceiling
 from streamer.config.topology import ModelRef
 from streamer.infer import Session, check_fit, open_session
 from streamer.models import Version, load_version
@@ -35,7 +35,7 @@ class Model:
         ]
         check_fit(version, self.sessions[0])
         self.preprocessor: Preprocessor = preprocessor_for(version.manifest, version.folder)
-        self.bounds = self._bounds(ref)
+        self.ceiling = Ceiling(self._bounds(ref))
         self._free: SimpleQueue[Session] = SimpleQueue()
         for session in self.sessions:
             self._free.put(session)
@@ -52,6 +52,11 @@ class Model:
     def version_name(self) -> str:
         """The manifest's version."""
         return self.version.manifest.version
+
+    @property
+    def bounds(self) -> BatchBounds:
+        """What a batch holds at the most just now."""
+        return self.ceiling.bounds
 
     def _bounds(self, ref: ModelRef) -> BatchBounds:
         kind = self.preprocessor.kind

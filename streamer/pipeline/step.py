@@ -7,10 +7,10 @@ from functools import partial
 from time import perf_counter
 from typing import Any, Protocol
 
-from streamer.batch import planned
+from streamer.batch import padded_cost, planned
 from streamer.config.topology import StepConfig
 from streamer.errors import RecordError
-from streamer.infer import Session
+from streamer.infer import OutOfMemoryError, Session
 from streamer.pipeline.model import Model
 from streamer.postprocess import Interpreter
 from streamer.records import Answer, Image, Item, ModelInput, Rejection, Stage, Wave
@@ -140,6 +140,9 @@ class Step:
             seconds = perf_counter() - began
             results = _guarded(self._interpreter.interpret, outputs, inputs)
         except Exception as error:  # noqa: BLE001 - the runtimes' errors have no common ancestor
+            if isinstance(error, OutOfMemoryError):
+                self.model.ceiling.ran_out(padded_cost(inputs))
+                tries -= 1  # the device is short of memory; the records have done nothing
             if len(batch) > 1:
                 middle = len(batch) // 2
                 self._run(batch[:middle], session, tries + 1)
@@ -147,8 +150,9 @@ class Step:
                 return
             stage: Stage = "postprocess" if isinstance(error, _InterpretError) else "infer"
             cause = error.__cause__ if isinstance(error, _InterpretError) else error
-            batch[0].result = self._rejection(stage, cause or error, tries)
+            batch[0].result = self._rejection(stage, cause or error, max(tries, 1))
             return
+        self.model.ceiling.ran()
         for part, result in zip(batch, results, strict=True):
             part.result = (
                 self._rejection("infer" if result.reason == "non-finite" else "postprocess", result)
