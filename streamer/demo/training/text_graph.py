@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 17
+_LARGE = 1024
 _IR_VERSION = 8  # of the ONNX release that brought opset 17: old runtimes read it
 
 
@@ -60,6 +61,28 @@ class GraphBuilder:
         )
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, path)
+
+
+def halve_constants(path: Path) -> None:
+    """Store a file's larger float32 constants as float16; they are widened again when it loads."""
+    model = onnx.load(path)
+    widened = []
+    for constant in model.graph.initializer:
+        values = numpy_helper.to_array(constant)
+        if values.dtype != np.float32 or values.size < _LARGE:
+            continue
+        name = constant.name
+        constant.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+        widened.append(
+            helper.make_node(
+                "Cast", [f"{name}_half"], [name], name=f"{name}_widened", to=TensorProto.FLOAT
+            )
+        )
+    nodes = [*widened, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
 
 
 def quantised_rows(table: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
