@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from streamer.errors import RecordError
 from streamer.models.manifest import ImageInput
 from streamer.preprocess.frame import framed
+from streamer.preprocess.mismatch import wrong_type
 from streamer.preprocess.resize import greyed
 from streamer.records import Image, ModelInput, Sample
 
@@ -39,10 +40,7 @@ class ImagePreprocessor:
 
     def _prepared(self, sample: Sample) -> list[ModelInput] | RecordError:
         if not isinstance(sample, Image):
-            return RecordError(
-                f"a {type(sample).__name__.lower()}, where the model reads pictures",
-                reason="wrong-type",
-            )
+            return wrong_type(sample, "pictures")
         channels = self._spec.channels
         pixels = sample.pixels
         if channels == "GRAY":

@@ -92,7 +92,9 @@ def _for_text(
     inside = PurePath(spec.tokenizer)
     if inside.is_absolute() or ".." in inside.parts:
         raise ModelError(f"{where}.tokenizer: '{spec.tokenizer}' lies outside of the model")
-    return TextPreprocessor(kind, spec, Vocabulary(folder / inside, spec.max_length), constants)
+    return TextPreprocessor(
+        kind, spec, Vocabulary(folder / inside, spec.max_length, pair=spec.pair), constants
+    )
 
 
 def _constant(name: str, spec: ConstantInput) -> NDArray[Any]:

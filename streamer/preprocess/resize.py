@@ -36,16 +36,16 @@ def resized(
             `opencv-*` is `cv2.resize`; `tf-bilinear` is `tf.image.resize` of TensorFlow 2.
 
     Returns:
-        uint8 [height, width, channels]; float32 for `tf-bilinear`, which does not round.
+        uint8 [height, width, channels]; always float32 for `tf-bilinear`, which does not round.
     """
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    if rule in _PILLOW:
-        return _by_pillow(pixels, height, width, _PILLOW[rule])
     if rule == "tf-bilinear":
         # Half-pixel centres, no antialiasing: OpenCV's linear rule, in floating point.
         floats = pixels.astype(np.float32)
         return _by_opencv(floats, height, width, cv2.INTER_LINEAR)  # type: ignore[return-value]
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    if rule in _PILLOW:
+        return _by_pillow(pixels, height, width, _PILLOW[rule])
     if rule == "opencv-area":
         shrinks = height <= pixels.shape[0] and width <= pixels.shape[1]
         method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR

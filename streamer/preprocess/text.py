@@ -9,6 +9,7 @@ from tokenizers import Encoding
 
 from streamer.errors import RecordError
 from streamer.models.manifest import TextInput
+from streamer.preprocess.mismatch import wrong_type
 from streamer.preprocess.vocabulary import Vocabulary
 from streamer.records import ModelInput, Pair, Sample, Text
 
@@ -130,7 +131,4 @@ def written_parts(sample: Sample, *, pair: bool) -> list[Written] | RecordError:
         return [sample.first, sample.second]
     if isinstance(sample, Text) and not pair:
         return [sample.text]
-    wanted = "pairs of sentences" if pair else "texts"
-    return RecordError(
-        f"a {type(sample).__name__.lower()}, where the model reads {wanted}", reason="wrong-type"
-    )
+    return wrong_type(sample, "pairs of sentences" if pair else "texts")

@@ -18,7 +18,7 @@ class Vocabulary:
         pads_left: whether it stands before the text.
     """
 
-    def __init__(self, path: Path, max_length: int) -> None:
+    def __init__(self, path: Path, max_length: int, *, pair: bool) -> None:
         """Read a tokenizer.
 
         Raises:
@@ -35,7 +35,7 @@ class Vocabulary:
         found = next((number for number in known if number is not None), 0)
         self.pad_id: int = padding.get("pad_id", found)
         self.pads_left = padding.get("direction") == "left"
-        special = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        special = self._tokenizer.num_special_tokens_to_add(is_pair=pair)
         if max_length <= special:
             raise ModelError(
                 f"{path}: max_length {max_length} leaves no room beside {special} special tokens"

@@ -1,0 +1,145 @@
+"""Where pictures come to lie, and that it can be undone."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamer.errors import RecordError
+from streamer.models.manifest import ImageInput
+from streamer.preprocess.frame import framed
+
+SQUARE = {"height": 64, "width": 96}
+
+
+def spec(**settings) -> ImageInput:
+    return ImageInput(kind="image", **settings)
+
+
+def noise(height: int, width: int):
+    return np.random.default_rng(2).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def test_a_letterbox_is_yoloxs():
+    pixels = noise(111, 333)
+    result, geometry = framed(pixels, spec(size=SQUARE, resize="letterbox"))
+    ratio = min(64 / 111, 96 / 333)
+    wanted = np.full((64, 96, 3), 114, np.uint8)
+    inner = cv2.resize(pixels, (int(333 * ratio), int(111 * ratio)))
+    wanted[: inner.shape[0], : inner.shape[1]] = inner
+    assert np.array_equal(result, wanted)
+    assert (geometry.scale_x, geometry.scale_y) == (ratio, ratio)
+    assert (geometry.pad_left, geometry.pad_top) == (0, 0)
+
+
+def test_a_centred_letterbox_is_ultralytics():
+    pixels = noise(111, 333)
+    settings = {"resize": "letterbox", "pad": "center", "pad_value": 7}
+    result, geometry = framed(pixels, spec(size=SQUARE, **settings))
+    ratio = min(64 / 111, 96 / 333)
+    width, height = round(333 * ratio), round(111 * ratio)
+    across, down = (96 - width) / 2, (64 - height) / 2
+    inner = cv2.resize(pixels, (width, height))
+    wanted = cv2.copyMakeBorder(
+        inner,
+        round(down - 0.1),
+        round(down + 0.1),
+        round(across - 0.1),
+        round(across + 0.1),
+        cv2.BORDER_CONSTANT,
+        value=(7, 7, 7),
+    )
+    assert np.array_equal(result, wanted)
+    assert (geometry.pad_left, geometry.pad_top) == (round(across - 0.1), round(down - 0.1))
+
+
+@pytest.mark.parametrize(
+    ("resample", "longer"), [("opencv-linear", 106), ("pillow-bilinear", 105), ("tf-bilinear", 105)]
+)
+@pytest.mark.parametrize("upright", [True, False])
+def test_the_shortest_edge_rounds_the_longer_as_its_library_does(resample, longer, upright):
+    height, width = (68, 100) if upright else (100, 68)
+    result, _ = framed(noise(height, width), spec(size={"shortest_edge": 72}, resample=resample))
+    assert result.shape[:2] == ((72, longer) if upright else (longer, 72))
+
+
+def test_a_crop_takes_the_middle_rounded_to_the_corner():
+    pixels = noise(9, 12)
+    settings = {"do_center_crop": True, "crop_size": {"height": 4, "width": 5}}
+    result, geometry = framed(pixels, spec(size={"shortest_edge": 9}, **settings))
+    assert np.array_equal(result, pixels[2:6, 3:8])
+    assert (geometry.pad_left, geometry.pad_top) == (-3, -2)
+    assert geometry.model == (4, 5)
+
+
+def test_a_crop_larger_than_the_picture_is_padded_with_black():
+    pixels = noise(9, 12)
+    settings = {"do_center_crop": True, "crop_size": {"height": 14, "width": 10}}
+    result, geometry = framed(pixels, spec(size={"shortest_edge": 9}, **settings))
+    wanted = np.zeros((14, 10, 3), np.uint8)
+    wanted[3:12] = pixels[:, 1:11]
+    assert np.array_equal(result, wanted)
+    assert (geometry.pad_left, geometry.pad_top) == (-1, 3)
+
+
+@given(
+    size=st.tuples(st.integers(1, 300), st.integers(1, 300)),
+    rule=st.sampled_from(["stretch", "letterbox", "shortest-edge"]),
+    pad=st.sampled_from(["top-left", "center"]),
+    crop=st.booleans(),
+)
+def test_geometry_leads_back_to_the_original(size, rule, pad, crop):
+    height, width = size
+    target = {"shortest_edge": 64} if rule == "shortest-edge" else SQUARE
+    settings = {"do_center_crop": crop, "crop_size": {"height": 50, "width": 70}} if crop else {}
+    result, geometry = framed(
+        noise(height, width), spec(size=target, resize=rule, pad=pad, **settings)
+    )
+    assert geometry.original == size
+    assert geometry.model == result.shape[:2]
+    if crop:
+        assert geometry.model == (50, 70)
+    # The original's middle, there by its place in the frame and back by the formula; sizes are
+    # whole pixels, so a pixel of the model's may be lost.
+    inner = geometry.scale_x * width, geometry.scale_y * height
+    if rule == "letterbox" and not crop:
+        assert inner[0] <= 96 + 1e-6
+        assert inner[1] <= 64 + 1e-6
+        if pad == "center":
+            assert abs(geometry.pad_left + inner[0] / 2 - 48) <= 1
+            assert abs(geometry.pad_top + inner[1] / 2 - 32) <= 1
+    if rule != "letterbox" and crop:
+        assert abs(geometry.pad_left + inner[0] / 2 - 35) <= 0.5 + 1e-6
+        assert abs(geometry.pad_top + inner[1] / 2 - 25) <= 0.5 + 1e-6
+
+
+@pytest.mark.parametrize("rule", ["stretch", "letterbox", "shortest-edge"])
+@pytest.mark.parametrize("crop", [True, False])
+def test_a_mark_in_the_picture_is_found_again(rule, crop):
+    pixels = np.zeros((200, 300, 3), np.uint8)
+    pixels[96:104, 146:154] = 255
+    target = {"shortest_edge": 64} if rule == "shortest-edge" else SQUARE
+    settings = {"do_center_crop": True, "crop_size": {"height": 40, "width": 60}} if crop else {}
+    result, geometry = framed(
+        pixels, spec(size=target, resize=rule, pad="center", pad_value=0, **settings)
+    )
+    rows, columns = np.nonzero(result[..., 0] > 100)
+    assert abs((columns.mean() + 0.5 - geometry.pad_left) / geometry.scale_x - 150) < 1
+    assert abs((rows.mean() + 0.5 - geometry.pad_top) / geometry.scale_y - 100) < 1
+
+
+def test_a_long_strip_is_resized_and_an_endless_one_refused():
+    square = spec(size={"shortest_edge": 182})
+    assert framed(noise(20, 5000), square)[1].model == (182, 45500)
+    with pytest.raises(RecordError, match="200000x1 pixels") as caught:
+        framed(noise(1, 200_000), square)
+    assert caught.value.reason == "too-elongated"
+
+
+def test_nothing_is_resized_where_the_manifest_says_none():
+    pixels = noise(64, 96)
+    assert framed(pixels, spec(size=SQUARE, resize="none"))[0] is pixels
+    with pytest.raises(RecordError, match="65x64 pixels; the model takes 96x64") as caught:
+        framed(noise(64, 65), spec(size=SQUARE, resize="none"))
+    assert caught.value.reason == "wrong-size"
