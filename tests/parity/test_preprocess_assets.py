@@ -155,13 +155,15 @@ def test_intents_are_told_as_expected(assets: Path) -> None:
     }
     chosen = preprocessor(folder, "text-classification", {"text": spec})
     labels = json.loads((folder / "config.json").read_text())["id2label"]
+    lines = (assets / "data/text/banking77_test.jsonl").read_text().splitlines()
+    # Scales of a dynamically quantised model are a batch's: it was asked in batches of 16.
+    samples: list[Sample] = [Text(json.loads(line)["text"]) for line in lines[:16]]
+    found = softmax(run(folder, chosen, samples, 16))
     examples = expected(folder)["examples"]
-    samples: list[Sample] = [Text(each["text"]) for each in examples]
-    found = softmax(run(folder, chosen, samples, 1))
-    for each, row in zip(examples, found, strict=True):
+    for each, sample, row in zip(examples, samples, found, strict=False):
+        assert sample == Text(each["text"])
         assert labels[int(row.argmax())] == each["pred"]
-        # Quantised per batch; alone, nothing but rounding is left.
-        assert abs(row.max() - each["score"]) < 1e-3, each["text"]
+        assert abs(row.max() - each["score"]) < 1e-4, each["text"]
 
 
 def test_a_graph_that_tokenises_gets_its_strings(assets: Path) -> None:
