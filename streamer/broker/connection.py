@@ -10,6 +10,7 @@ from typing import Any
 from streamer.config.settings import KafkaSettings
 from streamer.errors import BrokerError, ConfigError
 
+_LAST_PORT = 65535
 _PROBE_TIMEOUT_S = 2.0
 _BOOTSTRAP_TIMEOUT_MS = 10_000
 _TIMES = ("request_timeout_ms", "bootstrap_timeout_ms")
@@ -68,6 +69,9 @@ def unreachable_reason(kafka: KafkaSettings) -> str | None:
     reasons = []
     for server in kafka.bootstrap_servers.split(","):
         host, _, port = server.strip().rpartition(":")
+        if not (port.isascii() and port.isdigit() and 0 < int(port) <= _LAST_PORT):
+            reasons.append(f"{server.strip()} is not HOST:PORT")
+            continue
         try:
             with socket.create_connection(
                 (host.strip("[]"), int(port)), timeout=_PROBE_TIMEOUT_S
@@ -75,7 +79,7 @@ def unreachable_reason(kafka: KafkaSettings) -> str | None:
                 if kafka.security_protocol.endswith("SSL"):
                     _handshake(kafka, plain, host)
                 return None
-        except (ValueError, OverflowError):
+        except ValueError:  # a host's name that is none: empty or endless labels
             reasons.append(f"{server.strip()} is not HOST:PORT")
         except ssl.SSLError as error:
             reasons.append(f"{server.strip()}: TLS: {error.reason or error}")

@@ -1,0 +1,103 @@
+import socket
+
+import pytest
+
+from streamer.broker import wait_for_brokers
+from streamer.broker.connection import client_settings, merged, unreachable_reason
+from streamer.config.settings import KafkaSettings
+from streamer.errors import BrokerError, ConfigError
+
+HIDDEN = "pa55"
+
+
+@pytest.fixture
+def closed_port():
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]  # bound, never listened on
+
+
+@pytest.fixture
+def open_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def at(address: str) -> KafkaSettings:
+    return KafkaSettings(bootstrap_servers=address)
+
+
+def test_fixed_settings_go_over_a_topologys_own_and_these_over_the_base():
+    found = merged({"a": 1, "b": 1}, {"b": 2}, {"c": 3}, {"a", "b", "c"})
+    assert found == {"a": 1, "b": 2, "c": 3}
+
+
+def test_a_setting_that_delivery_depends_on_is_refused():
+    with pytest.raises(ConfigError, match=r"kafka\.acks: is set by streamer itself"):
+        merged({}, {"acks": 1}, {"acks": "all"}, {"acks"})
+
+
+def test_a_setting_that_the_client_lacks_is_refused():
+    with pytest.raises(ConfigError, match=r"kafka\.ack: the Kafka client has no such setting"):
+        merged({}, {"ack": 1}, {"acks": "all"}, {"acks"})
+
+
+def test_several_servers_are_told_apart():
+    assert client_settings(at("a:1, b:2"))["bootstrap_servers"] == ["a:1", "b:2"]
+
+
+def test_secrets_reach_the_client_but_not_the_settings_text():
+    kafka = KafkaSettings(
+        security_protocol="SASL_PLAINTEXT",
+        sasl_mechanism="PLAIN",
+        sasl_plain_username="me",
+        sasl_plain_password=HIDDEN,
+    )
+    assert client_settings(kafka)["sasl_plain_password"] == HIDDEN
+    assert HIDDEN not in repr(kafka)
+
+
+def test_a_closed_port_is_told_as_one(closed_port):
+    assert "refused" in unreachable_reason(at(f"127.0.0.1:{closed_port}"))
+
+
+def test_one_server_that_answers_is_enough(closed_port, open_port):
+    servers = f"127.0.0.1:{closed_port},127.0.0.1:{open_port}"
+    assert unreachable_reason(at(servers)) is None
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost", "localhost:kafka", "localhost:0", "localhost:99999", ":"]
+)
+def test_what_is_no_address_is_told_as_such(address):
+    assert "is not HOST:PORT" in unreachable_reason(at(address))
+
+
+def test_an_ipv6_address_stands_in_brackets():
+    reason = unreachable_reason(at("[::1]:1"))
+    assert "HOST:PORT" not in reason
+    assert "not known" not in reason.lower()  # the name was not looked up with its brackets
+
+
+def test_waiting_ends_with_the_reason(closed_port):
+    slept = []
+    with pytest.raises(BrokerError, match="refused") as raised:
+        wait_for_brokers(at(f"127.0.0.1:{closed_port}"), give_up_after=0.4, sleep=slept.append)
+    assert raised.value.retriable
+    assert slept == []
+
+
+def test_waiting_ends_when_told_to_stop(closed_port):
+    slept = []
+    wait_for_brokers(
+        at(f"127.0.0.1:{closed_port}"),
+        give_up_after=None,
+        stopping=lambda: len(slept) == 6,
+        sleep=slept.append,
+    )
+    assert slept == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
+
+
+def test_a_wrong_address_is_no_matter_of_waiting():
+    with pytest.raises(ConfigError, match=r"kafka\.bootstrap_servers: localhost is not HOST:PORT"):
+        wait_for_brokers(at("localhost"), give_up_after=None)
