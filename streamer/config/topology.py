@@ -53,7 +53,8 @@ class Images(Section):
     """How pictures are read."""
 
     truncated: Literal["reject", "allow"] = "reject"
-    """Whether a picture whose end is missing is answered from what is there."""
+    """Whether a picture whose end is missing is answered from what is there (JPEG, PNG, WebP and
+    BMP; of GIF and TIFF too little can be read)."""
     background: Colour | None = None
     """Colour put behind transparent pixels; without it the alpha channel is dropped."""
 
@@ -77,11 +78,13 @@ class Fetch(Section):
     """Whether pictures named by `image_uri` are fetched, and from where."""
 
     allow: tuple[str, ...] = ()
-    """Prefixes a URI may begin with; none: nothing is ever fetched."""
+    """Prefixes a URI may begin with, by whole path segments, as in https://host/photos or
+    s3://bucket/in; none: nothing is ever fetched."""
     max_size: Size = 32 * 2**20
-    """Bytes fetched at the most."""
+    """Bytes fetched at the most. A record that names a URI counts with this and with
+    `limits.pixels` against `wave.max_bytes`: lower both to fetch more at a time."""
     timeout: Duration = 10.0
-    """How long one fetch may take."""
+    """How long one fetch may take, retries included."""
 
 
 class Source(Section):
@@ -133,6 +136,9 @@ class ModelRef(Section):
     """Sessions that share a wave's batches."""
     threads: Annotated[int, Field(gt=0, le=256)] | Literal["auto"] = "auto"
     """Threads of each session."""
+    isolation: Literal["none", "process"] = "none"
+    """`process`: each session in a process of its own, so that a native crash costs the record
+    that caused it, not the daemon; costs a copy of each batch."""
 
 
 class StepConfig(Section):

@@ -19,6 +19,9 @@ _PRECISION = 8
 _CMYK_CHANNELS = 4
 # Real files have some dozens (a colour profile in parts, EXIF, tables).
 _MAX_SEGMENTS = 4096
+# Each scan of a progressive picture is a pass over all its pixels, even one of a few bytes;
+# encoders make about ten.
+_MAX_SCANS = 100
 
 
 def _segments(value: bytes) -> Iterator[tuple[int, int]]:
@@ -53,6 +56,9 @@ def _read(value: bytes) -> Header:
 
 def _whole(value: bytes, _: Header) -> bool:
     """Look for the end marker behind the scan's start; an EXIF thumbnail's lies before it."""
+    scans = value.count(b"\xff\xda")
+    if scans > _MAX_SCANS:
+        raise corrupt(f"JPEG of {scans} scans")
     for code, position in _segments(value):
         if code == _SCAN:
             return value.rfind(b"\xff\xd9", position) >= 0

@@ -152,6 +152,12 @@ def test_float_tiff_is_not_read(picture, encode):
     assert reason_of(encode(picture.convert("F"), "TIFF")) == "unsupported-image"
 
 
+def test_a_jpeg_of_endless_scans_is_refused(variants):
+    value = variants["jpeg progressive"]
+    scan = b"\xff\xda\0\x08\1\1\0\1\x3f\0\xaa"
+    assert reason_of(value[:-2] + scan * 101 + value[-2:]) == "corrupt-image"
+
+
 def test_a_jpeg_thumbnail_does_not_stand_in_for_the_missing_end(picture, encode):
     thumbnail = encode(picture, "JPEG")
     segment = b"\xff\xe1" + struct.pack(">H", len(thumbnail) + 2) + thumbnail
