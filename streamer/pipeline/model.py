@@ -31,7 +31,8 @@ class Model:
         self.version = version
         sessions, threads = _shares(ref)
         self.sessions: list[Session] = [
-            open_session(version, device=ref.device, threads=threads) for _ in range(sessions)
+            open_session(version, device=ref.device, threads=threads, isolation=ref.isolation)
+            for _ in range(sessions)
         ]
         check_fit(version, self.sessions[0])
         self.preprocessor: Preprocessor = preprocessor_for(version.manifest, version.folder)

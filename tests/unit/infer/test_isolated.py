@@ -1,0 +1,96 @@
+from collections.abc import Callable, Iterator
+from threading import Timer
+
+import numpy as np
+import pytest
+from onnx import helper, numpy_helper
+
+from streamer.errors import ModelError, RecordError
+from streamer.infer import open_session
+from streamer.infer.isolated import IsolatedSession
+from streamer.models import Version
+
+MakeVersion = Callable[..., Version]
+
+
+@pytest.fixture
+def slow_version(version: MakeVersion) -> Version:
+    """A graph that loops as often as it is told, so that it can be killed while it runs."""
+    turn = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["go_on"]),
+            helper.make_node("MatMul", ["held", "held"], ["squared"]),
+            helper.make_node("Tanh", ["squared"], ["next"]),
+        ],
+        "turn",
+        [
+            helper.make_tensor_value_info("turn", 7, []),
+            helper.make_tensor_value_info("go", 9, []),
+            helper.make_tensor_value_info("held", 1, [256, 256]),
+        ],
+        [
+            helper.make_tensor_value_info("go_on", 9, []),
+            helper.make_tensor_value_info("next", 1, [256, 256]),
+        ],
+    )
+    nodes = [
+        helper.make_node("Squeeze", ["turns"], ["count"]),
+        helper.make_node("Loop", ["count", "yes", "start"], ["end"], body=turn),
+        helper.make_node("ReduceSum", ["end"], ["sum"], keepdims=0),
+        helper.make_node("Reshape", ["sum", "shape"], ["score"]),
+    ]
+    start = np.random.default_rng(0).normal(0, 0.1, (256, 256)).astype(np.float32)
+    initializers = [
+        numpy_helper.from_array(np.array([True])[0], "yes"),
+        numpy_helper.from_array(start, "start"),
+        numpy_helper.from_array(np.array([1, 1]), "shape"),
+    ]
+    return version(
+        {"turns": ("int64", [1])},
+        {"score": ("float32", [1, 1])},
+        nodes,
+        initializers=initializers,
+        task="sentence-similarity",
+        inputs={"text": {"kind": "text", "tensors": {"turns": "ids"}}},
+        outputs={"score": {"decode": "score"}},
+    )
+
+
+@pytest.fixture
+def isolated(slow_version: Version) -> Iterator[IsolatedSession]:
+    session = open_session(slow_version, device="cpu", threads=1, isolation="process")
+    assert isinstance(session, IsolatedSession)
+    yield session
+    session.close()
+
+
+def test_it_answers_as_the_session_in_process_does(
+    isolated: IsolatedSession, slow_version: Version
+) -> None:
+    within = open_session(slow_version, device="cpu")
+    feeds = {"turns": np.array([3])}
+    assert isolated.inputs == within.inputs
+    assert isolated.provider == within.provider
+    np.testing.assert_array_equal(isolated.run(feeds)["score"], within.run(feeds)["score"])
+
+
+def test_a_worker_that_dies_costs_the_batch_and_the_next_one_is_answered(
+    isolated: IsolatedSession,
+) -> None:
+    Timer(0.3, isolated._worker.kill).start()
+    with pytest.raises(RecordError, match="died: SIGKILL") as caught:
+        isolated.run({"turns": np.array([2_000_000])})
+    assert caught.value.reason == "crashed"
+    assert isolated.run({"turns": np.array([1])})["score"].shape == (1, 1)
+
+
+def test_a_model_that_cannot_be_loaded_is_refused_as_in_process(slow_version: Version) -> None:
+    slow_version.file.write_bytes(b"no model")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        open_session(slow_version, device="cpu", isolation="process")
+
+
+def test_what_cannot_be_run_is_an_error_of_the_batch(isolated: IsolatedSession) -> None:
+    with pytest.raises(RecordError, match="turns"):
+        isolated.run({"turns": np.array(["three"], dtype=object)})
+    assert isolated.run({"turns": np.array([1])})["score"].shape == (1, 1)
