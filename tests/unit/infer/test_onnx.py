@@ -133,21 +133,22 @@ def test_texts_fit_string_tensors_of_either_rank(version, shape):
         assert session.run({"text": given})["y"].ravel().tolist() == ["a", "ü"]
 
 
-def test_constants_are_fed_by_the_session(version):
+@pytest.mark.parametrize("batch", [None, 1])
+def test_constants_are_fed_by_the_session_and_are_no_batch(version, batch):
     nodes = [helper.make_node("Mul", ["x", "scale"], ["y"])]
     session = open_session(
         version(
-            {"x": ("float32", [None, 3, 2, 2]), "scale": ("float32", [1])},
-            {"y": ("float32", [None, 3, 2, 2])},
+            {"x": ("float32", [batch, 3, 2, 2]), "scale": ("float32", [1])},
+            {"y": ("float32", [batch, 3, 2, 2])},
             nodes,
             inputs={"x": IMAGE, "scale": {"kind": "constant", "value": [3]}},
             outputs={"y": {"decode": "logits"}},
         ),
         device="cpu",
     )
-    np.testing.assert_array_equal(session.run({"x": pictures(2)})["y"], pictures(2) * 3)
-    again = {"x": pictures(2), "scale": np.array([3], np.float32)}
-    np.testing.assert_array_equal(session.run(again)["y"], pictures(2) * 3)
+    for also in ({}, {"scale": np.array([3], np.float32)}):
+        values = session.run({"x": pictures(2), **also})
+        np.testing.assert_array_equal(values["y"], pictures(2) * 3)
 
 
 def test_outputs_that_nobody_reads_are_not_computed(version):

@@ -116,6 +116,18 @@ def test_a_text_classifier_takes_the_shortest_of_the_length_limits(folder, write
     assert load(folder).manifest.inputs["text"].max_length == 512
     write(folder, "tokenizer_config.json", {"model_max_length": 10**30})
     assert load(folder).manifest.inputs["text"].max_length == 512
+    write(folder, "config.json", {"architectures": ["BertForSequenceClassification"]})
+    assert load(folder).manifest.inputs["text"].max_length == 512
+    write(
+        folder,
+        "config.json",
+        {
+            "architectures": ["BertForSequenceClassification"],
+            "max_position_embeddings": 512,
+            "problem_type": "multi_label_classification",
+            "id2label": ["a", "b", "c"],
+        },
+    )
     write(folder, "tokenizer_config.json", {"model_max_length": 128})
     manifest = load(folder).manifest
     assert manifest.inputs["text"].max_length == 128

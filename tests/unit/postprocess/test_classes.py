@@ -64,6 +64,11 @@ def test_the_function_follows_the_manifest(manifest, first):
     assert round(rows[0][0]["score"], 4) == first
 
 
+def test_a_single_logit_becomes_a_sigmoid_probability():
+    rows = interpret(logits([0], [3]), {"y": {"decode": "logits"}}, id2label={0: "toxic"})
+    assert [pairs(row) for row in rows] == [[("toxic", 0.5)], [("toxic", 0.9526)]]
+
+
 def test_probabilities_stay_as_they_are_and_quantised_ones_are_scaled():
     rows = interpret(logits([0.25, 0.5, 0.25]), {"y": {"decode": "probabilities"}})
     assert pairs(rows[0]) == [("b", 0.5), ("a", 0.25), ("c", 0.25)]

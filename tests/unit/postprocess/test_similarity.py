@@ -31,7 +31,7 @@ def tokens(*masks):
     ]
 
 
-VALUES = np.array([[[3, 0], [0, 3], [9, 9]], [[0, 2], [0, 4], [0, 6]]], np.float32)
+VALUES = np.array([[[3, 0], [0, 3], [9, 0]], [[0, 2], [7, 4], [0, 6]]], np.float32)
 
 
 def test_the_mean_leaves_out_what_is_masked_and_what_is_padding():
