@@ -335,6 +335,9 @@ class Source:
                 self._events.begins(partition, position)
                 self._caution.settled(partition, position, note)
                 self._settled.add(partition)
+                epoch = self._assignment.epochs().get(partition)
+                if epoch is not None:  # what moves from here without records is committed too
+                    self._gatherer.moved(partition, epoch, position)
 
     def _start(self, partition: TopicPartition) -> int:
         """Find the first position: `latest` holds for a new group, not for an added partition."""
