@@ -14,6 +14,7 @@ import typer
 
 from streamer import __version__
 from streamer.cli.broker import broker
+from streamer.cli.deadletters import deadletters
 from streamer.cli.demo import demo
 from streamer.cli.models import models
 from streamer.cli.run import check, run
@@ -55,6 +56,7 @@ def streamer(
 for command in (demo, broker, run, check, send, tail, spec):
     app.command()(command)
 app.add_typer(models, name="models")
+app.add_typer(deadletters, name="deadletters")
 
 
 def main() -> NoReturn:

@@ -21,16 +21,18 @@ TopologyFiles = Annotated[
 ]
 
 
-def opened(config: Path | None, **overrides: Any) -> "Settings":
+def opened(config: Path | None, *, clients: str = "WARNING", **overrides: Any) -> "Settings":
     """Read the settings and set logging up by them.
 
     Args:
         config: the file given with `--config`.
+        clients: least severity of what the Kafka client may tell; a command that reports by
+            itself what went wrong takes CRITICAL.
         overrides: sections that the command line itself gives.
     """
     from streamer.config import load_settings
     from streamer.telemetry import configure
 
     settings = load_settings(config, **overrides)
-    configure(settings.log.format, settings.log.level)
+    configure(settings.log.format, settings.log.level, clients=clients)
     return settings

@@ -57,4 +57,4 @@ def send(
         repeat=repeat,
         create=create,
     )
-    raise typer.Exit(send_files(sending, opened(config)))
+    raise typer.Exit(send_files(sending, opened(config, clients="CRITICAL")))

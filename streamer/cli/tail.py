@@ -45,4 +45,4 @@ def tail(
         limit=limit,
         timeout=timeout,
     )
-    raise typer.Exit(tail_topic(tailing, opened(config)))
+    raise typer.Exit(tail_topic(tailing, opened(config, clients="CRITICAL")))

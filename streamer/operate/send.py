@@ -27,6 +27,8 @@ _MOST_RECORDS = 2000
 _MOST_BYTES = 32 * 2**20
 _SHORT_WAIT_S = 0.02
 _SHOWN_FAILURES = 5
+_ATTEMPTS = 4
+_SENT_AGAIN_WITHIN_S = 10.0
 _BROKER_PATIENCE_S = 10.0
 
 
@@ -55,6 +57,10 @@ class Writer(Protocol):
         """Wait until each is written or refused."""
         ...
 
+    def close(self) -> None:
+        """Close the connections."""
+        ...
+
 
 def send_files(sending: Sending, settings: Settings) -> int:
     """Send, showing progress on a terminal; give the exit code.
@@ -63,14 +69,11 @@ def send_files(sending: Sending, settings: Settings) -> int:
         ConfigError: a file is not there, a header or key is not written as it should be.
         BrokerError: Kafka cannot be reached or refuses the topic.
     """
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     files = found_files(sending.files)
     records = outgoing(sending, files)
     wait_for_brokers(settings.kafka, give_up_after=_BROKER_PATIENCE_S)
-    if sending.create:
-        with Admin(settings.kafka) as admin:
-            admin.create(sending.topic, -1)
-    producer = Producer(settings.kafka)
+    _require_topic(sending, settings)
     tally = Tally()
     began = time.monotonic()
     size = total_bytes(files)
@@ -94,14 +97,23 @@ def send_files(sending: Sending, settings: Settings) -> int:
             progress.update(bar, advance=read_bytes, records=done, rate=rate)
 
         try:
-            Sender(producer, sending, tally, moved).send(records)
+            Sender(lambda: Producer(settings.kafka), sending, tally, moved).send(records)
         except BrokerError as error:
             tally.failures.append(str(error))
             tally.failed = max(tally.failed, 1)
         finally:
-            producer.close()
             _report(console, sending.topic, tally, time.monotonic() - began)
     return 1 if tally.failed else 0
+
+
+def _require_topic(sending: Sending, settings: Settings) -> None:
+    """See that the topic is there: the producer would ask for it again and again for a minute."""
+    with Admin(settings.kafka) as admin:
+        if admin.partitions(sending.topic) is None:
+            if not sending.create:
+                told = f"the topic '{sending.topic}' does not exist; --create makes it"
+                raise BrokerError(told, retriable=False)
+            admin.create(sending.topic, -1)
 
 
 class Sender:
@@ -109,7 +121,7 @@ class Sender:
 
     def __init__(  # noqa: PLR0913 - the clock is passed in by tests
         self,
-        writer: Writer,
+        open_writer: Callable[[], Writer],
         sending: Sending,
         tally: Tally,
         moved: Callable[[int], None],
@@ -117,7 +129,8 @@ class Sender:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._writer = writer
+        self._open_writer = open_writer
+        self._writer = open_writer()
         self._sending = sending
         self._tally = tally
         self._moved = moved
@@ -146,6 +159,7 @@ class Sender:
                     self._settle()
         finally:
             self._settle()
+            self._writer.close()
 
     def _pace(self, began: float, number: int) -> None:
         """Wait until a record is due; rather than sleep, ask after those on their way."""
@@ -159,22 +173,45 @@ class Sender:
             self._sleep(wait)
 
     def _settle(self) -> None:
-        """Wait for the acknowledgements of what is on its way."""
-        if not self._pending:
-            return
-        try:
-            self._writer.flush()
-        finally:
-            for pending in self._pending:
-                failure = pending.failure
-                if failure is None:
-                    self._tally.acknowledged += 1
-                    self._tally.acknowledged_bytes += len(pending.record.value or b"")
-                else:
-                    self._tally.failed += 1
-                    self._tally.failures.append(str(failure))
-            self._moved(self._read_bytes)
-            self._pending, self._pending_bytes, self._read_bytes = [], 0, 0
+        """Wait for the acknowledgements of what is on its way.
+
+        A record that Kafka refuses takes those behind it with it: the client gives them up, and
+        they are sent again by another producer.
+        """
+        began = self._clock()
+        for attempt in range(1, _ATTEMPTS + 1):
+            waiting, self._pending = self._pending, []
+            if not waiting:
+                break
+            try:
+                self._writer.flush()
+            finally:
+                late = self._clock() - began > _SENT_AGAIN_WITHIN_S
+                again = self._counted(waiting, last=late or attempt == _ATTEMPTS)
+            if again:
+                self._writer.close()
+                self._writer = self._open_writer()
+                self._writer.partitions(self._sending.topic)  # makes the topic known to it
+                self._pending = [
+                    self._writer.append(pending.record, pending.partition) for pending in again
+                ]
+        self._moved(self._read_bytes)
+        self._pending_bytes = self._read_bytes = 0
+
+    def _counted(self, waiting: list[Pending], *, last: bool) -> list[Pending]:
+        """Count what became of records; give those that are to be sent again."""
+        again = []
+        for pending in waiting:
+            failure = pending.failure
+            if failure is None:
+                self._tally.acknowledged += 1
+                self._tally.acknowledged_bytes += len(pending.record.value or b"")
+            elif isinstance(failure, BrokerError) and failure.retriable and not last:
+                again.append(pending)
+            else:
+                self._tally.failed += 1
+                self._tally.failures.append(str(failure))
+        return again
 
 
 def _report(console: Console, topic: str, tally: Tally, seconds: float) -> None:

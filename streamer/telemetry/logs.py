@@ -1,8 +1,10 @@
 """Logs: structlog for people or for machines, and the standard library's loggers through it."""
 
 import logging
+import math
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
+from time import monotonic
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -11,19 +13,24 @@ import structlog
 _CHATTY = ("kafka", "uvicorn", "asyncio", "urllib3", "httpx", "httpcore")
 _SECRET_WORDS = ("password", "secret", "token")
 _EVENT_WIDTH = 36
+_REPEATED_AFTER_S = 30.0
+_MOST_REMEMBERED = 1000
 
 
 def configure(
     form: Literal["console", "json"] = "console",
     level: str = "INFO",
     stream: TextIO | None = None,
+    *,
+    clients: str = "WARNING",
 ) -> None:
     """Set logging up for the process; calling it again replaces what was set up.
 
     Args:
         form: `console`: a line for people, in colours on a terminal; `json`: an object a line.
-        level: least severity that is logged; foreign libraries begin at WARNING unless DEBUG.
+        level: least severity that is logged.
         stream: where to; standard error if left out.
+        clients: least severity of what foreign libraries tell; at level DEBUG they tell all.
     """
     stream = stream or sys.stderr
     least = logging.getLevelNamesMapping()[level]
@@ -47,6 +54,7 @@ def configure(
             processors=_rendering(form, stream),
         )
     )
+    handler.addFilter(_Repetitions())
     root = logging.getLogger()
     for old in list(root.handlers):
         if isinstance(old.formatter, structlog.stdlib.ProcessorFormatter):
@@ -54,7 +62,29 @@ def configure(
     root.addHandler(handler)
     root.setLevel(least)
     for name in _CHATTY:
-        logging.getLogger(name).setLevel(least if level == "DEBUG" else max(least, logging.WARNING))
+        quiet = max(least, logging.getLevelNamesMapping()[clients])
+        logging.getLogger(name).setLevel(least if level == "DEBUG" else quiet)
+
+
+class _Repetitions(logging.Filter):
+    """Lets the Kafka client say the same only now and then: it tries ten times a second."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._said: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let pass what streamer says, and what the client has not said lately."""
+        if not record.name.startswith("kafka") or record.levelno < logging.WARNING:
+            return True
+        now, said = self._clock(), (record.name, record.getMessage())
+        if now - self._said.get(said, -math.inf) < _REPEATED_AFTER_S:
+            return False
+        if len(self._said) >= _MOST_REMEMBERED:
+            self._said.clear()
+        self._said[said] = now
+        return True
 
 
 def _rendering(form: str, stream: TextIO) -> list[structlog.typing.Processor]:

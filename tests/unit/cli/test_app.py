@@ -1,7 +1,7 @@
 import json
+import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -132,10 +132,10 @@ def test_help_is_quick_and_needs_no_inference_runtime():
         "from streamer.cli.app import main\n"
         "main()\n"
     )
-    best = 99.0
-    for _ in range(3):
-        began = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", probe], capture_output=True, check=False)  # noqa: S603
-        best = min(best, time.perf_counter() - began)
-        assert done.returncode == 0, done.stderr.decode()
-    assert best < 1.0
+    before = os.times()
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, check=False)  # noqa: S603
+    after = os.times()
+    assert done.returncode == 0, done.stderr.decode()
+    # Processor time, so that what else the machine does is not measured; 0.25 s is usual.
+    spent = sum(after[2:4]) - sum(before[2:4])
+    assert spent < 0.75

@@ -14,6 +14,7 @@ from streamer.records import OutRecord
 @dataclass
 class Receipt:
     record: OutRecord
+    partition: int
     failure: Exception | None = None
 
 
@@ -26,6 +27,7 @@ class Notebook:
     flushes: int = 0
     sent: list[tuple[int, OutRecord]] = field(default_factory=list)
     most_pending: int = 0
+    poisoned: bool = False
     _pending: int = 0
 
     def partitions(self, topic):
@@ -35,8 +37,16 @@ class Notebook:
         self.sent.append((partition, record))
         self._pending += 1
         self.most_pending = max(self.most_pending, self._pending)
-        refused = record.value == self.refused
-        return Receipt(record, RecordError("too large", reason="too-large") if refused else None)
+        failure: Exception | None = None
+        if self.poisoned:
+            failure = BrokerError("given up", retriable=True)
+        elif record.value == self.refused:
+            failure = RecordError("too large", reason="too-large")
+            self.poisoned = True
+        return Receipt(record, partition, failure)
+
+    def close(self):
+        self.poisoned = False
 
     def flush(self):
         self.flushes += 1
@@ -55,7 +65,7 @@ def lines(tmp_path):
 def send(sending: Sending, notebook: Notebook, **clock) -> Tally:
     tally = Tally()
     records = outgoing(sending, list(sending.files))
-    Sender(notebook, sending, tally, lambda read: None, **clock).send(records)
+    Sender(lambda: notebook, sending, tally, lambda read: None, **clock).send(records)
     return tally
 
 
@@ -106,7 +116,7 @@ def test_a_field_that_is_not_there_is_refused_and_what_was_sent_is_settled(lines
     tally = Tally()
     sending = Sending("t", (lines,), key="{user}")
     with pytest.raises(ConfigError, match=r"some.jsonl:1: has no field 'user' for --key"):
-        Sender(notebook, sending, tally, lambda read: None).send(outgoing(sending, [lines]))
+        Sender(lambda: notebook, sending, tally, lambda read: None).send(outgoing(sending, [lines]))
 
 
 def test_a_header_that_is_none_is_refused_before_anything_is_sent(lines):
@@ -114,11 +124,25 @@ def test_a_header_that_is_none_is_refused_before_anything_is_sent(lines):
         outgoing(Sending("t", (lines,), headers=("x",)), [lines])
 
 
-def test_what_is_refused_is_counted_and_the_rest_goes_on(tmp_path):
+def test_what_is_refused_is_counted_and_those_it_took_with_it_are_sent_again(tmp_path):
     file = tmp_path / "some.txt"
-    file.write_text("a\n-\nb\n")
+    file.write_text("a\n-\nb\n-\nc\n")
     tally = send(Sending("t", (file,)), Notebook())
-    assert (tally.acknowledged, tally.failed, tally.failures) == (2, 1, ["too large"])
+    assert (tally.acknowledged, tally.failed, tally.failures) == (3, 2, ["too large"] * 2)
+
+
+def test_what_cannot_be_written_is_not_tried_for_ever(tmp_path):
+    class Broken(Notebook):
+        def append(self, record, partition):
+            self.poisoned = True
+            return super().append(record, partition)
+
+    file = tmp_path / "some.txt"
+    file.write_text("a\n")
+    notebook = Broken()
+    tally = send(Sending("t", (file,)), notebook)
+    assert (tally.acknowledged, tally.failed, tally.failures) == (0, 1, ["given up"])
+    assert len(notebook.sent) == 4
 
 
 def test_no_more_is_on_its_way_than_fits_in_memory(lines, monkeypatch):
@@ -152,12 +176,12 @@ def test_a_broker_that_does_not_answer_is_told_after_counting(lines):
     tally = Tally()
     sending = Sending("t", (lines,))
     with pytest.raises(BrokerError):
-        Sender(notebook, sending, tally, lambda read: None).send(outgoing(sending, [lines]))
+        Sender(lambda: notebook, sending, tally, lambda read: None).send(outgoing(sending, [lines]))
     assert tally.acknowledged + tally.failed == 3
 
 
 def test_what_was_read_is_told_for_the_progress(lines):
     told: list[int] = []
     sending = replace(Sending("t", (lines,)), repeat=2)
-    Sender(Notebook(), sending, Tally(), told.append).send(outgoing(sending, [lines]))
+    Sender(Notebook, sending, Tally(), told.append).send(outgoing(sending, [lines]))
     assert sum(told) == 2 * lines.stat().st_size

@@ -6,6 +6,7 @@ import pytest
 import structlog
 
 from streamer.telemetry import configure
+from streamer.telemetry.logs import _Repetitions
 
 
 @pytest.fixture
@@ -87,3 +88,22 @@ def test_what_is_named_like_a_secret_is_hidden(stream, form):
     configure(form, "INFO", stream)
     structlog.get_logger().info("connects", sasl_plain_password="hunter2")  # noqa: S106
     assert "hunter2" not in stream.getvalue()
+
+
+def test_the_client_repeats_itself_only_now_and_then(stream):
+    configure("json", "INFO", stream)
+    for _ in range(5):
+        logging.getLogger("kafka.cluster").error("Topic %s not found", "a")
+        logging.getLogger("kafka.cluster").error("Topic %s not found", "b")
+        logging.getLogger("streamer.pipeline").error("ours")
+    told = [json.loads(line)["message"] for line in stream.getvalue().splitlines()]
+    assert told == ["Topic a not found", "Topic b not found", *["ours"] * 5]
+
+
+def test_the_client_may_say_it_again_later():
+    now = [0.0]
+    quiet = _Repetitions(lambda: now[0])
+    record = logging.LogRecord("kafka.x", logging.WARNING, "", 0, "gone", (), None)
+    assert [quiet.filter(record), quiet.filter(record)] == [True, False]
+    now[0] = 31.0
+    assert quiet.filter(record)
