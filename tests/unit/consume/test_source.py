@@ -1,0 +1,401 @@
+from itertools import islice
+
+import pytest
+from support.items import at, record
+
+from streamer.broker import MissingPositionsError, OutOfRangeError
+from streamer.config.topology import WaveLimits
+from streamer.consume import Assignment, Caution, Commits, Gatherer, Source
+from streamer.errors import BrokerError
+from streamer.runtime import Budget
+
+P0, P1 = at(0), at(1)
+GONE = BrokerError("committing: the coordinator is gone", retriable=True)
+
+
+class Consumer:
+    """A group member on logs in memory; `script` holds what happens in the next polls."""
+
+    def __init__(self, assignment, clock):
+        self.gate = assignment
+        self.clock = clock
+        self.begins = {P0: 0, P1: 0}
+        self.ends = {P0: 10, P1: 0}
+        self.positions = {}
+        self.stored = {P0: 0, P1: 0}
+        self.paused = set()
+        self.script = []
+        self.polls = []
+        self.commits = []
+        self.soon = []
+        self.fail_committed = []
+        self.closed = False
+        self.most = 4
+
+    def assign(self, *partitions):
+        """Assign, as the client does within a poll: it goes to the committed position itself."""
+        self.gate.assigned(partitions)
+        for partition in partitions:
+            self.positions[partition] = self.stored.get(partition)
+
+    def take(self, *partitions):
+        self.gate.taken(partitions)
+        for partition in partitions:
+            self.positions.pop(partition)
+
+    def poll(self, timeout):
+        self.polls.append(timeout)
+        self.clock[0] += timeout
+        soon, self.soon = self.soon, []
+        for positions, done, error in soon:
+            if error is None:
+                self.stored.update(positions)
+                self.commits.append(positions)
+            done(error)
+        event = self.script.pop(0) if self.script else None
+        if isinstance(event, Exception):
+            raise event
+        if event is not None:
+            event()
+        if any(position is None for position in self.positions.values()):
+            raise MissingPositionsError
+        found = {}
+        for partition, position in self.positions.items():
+            end = min(position + self.most, self.ends[partition])
+            if partition not in self.paused and end > position:
+                found[partition] = [record(n, partition.partition) for n in range(position, end)]
+                self.positions[partition] = end
+        return found
+
+    def position(self, partition):
+        return self.positions.get(partition)
+
+    def committed(self, partition):
+        if self.fail_committed:
+            raise self.fail_committed.pop(0)
+        stored = self.stored.get(partition)
+        return None if stored is None else (stored, "")
+
+    def seek(self, partition, offset):
+        if partition not in self.positions:
+            return False
+        self.positions[partition] = offset
+        return True
+
+    def assignment(self):
+        return set(self.positions)
+
+    def partitions_of(self, topic):
+        return [P0, P1]
+
+    def beginning(self, partitions):
+        return {partition: self.begins[partition] for partition in partitions}
+
+    def end(self, partitions):
+        return {partition: self.ends[partition] for partition in partitions}
+
+    def highwater(self, partition):
+        return self.ends[partition]
+
+    def pause(self, partitions):
+        self.paused |= set(partitions)
+
+    def resume(self, partitions):
+        self.paused -= set(partitions)
+
+    def commit(self, positions, note=None):
+        self.stored.update(positions)
+        self.commits.append(dict(positions))
+
+    def commit_soon(self, positions, note, done):
+        self.soon.append((positions, done, self.commit_error))
+
+    commit_error = None
+
+    def close(self):
+        self.closed = True
+
+
+class Events:
+    def __init__(self):
+        self.lost = {}
+        self.pauses = []
+        self.commits = 0
+
+    def skipped(self, partition, records):
+        self.lost[partition] = records
+
+    def paused(self, partitions):
+        self.pauses.append(partitions)
+
+    def committed(self):
+        self.commits += 1
+
+    def __getattr__(self, name):
+        return lambda *_: None
+
+
+class World:
+    def __init__(self, *, reset="earliest", out_of_range="stop", budget=10**9, most=6, wait=0.0):
+        self.now = [1000.0]
+        self.slept = []
+        self.assignment = Assignment()
+        self.consumer = Consumer(self.assignment, self.now)
+        self.budget = Budget(budget)
+        self.commits = Commits(0.1, clock=self.clock)
+        self.events = Events()
+        self.gatherer = Gatherer(
+            WaveLimits(max_records=most, max_bytes=10**9), lambda _: 100, clock=self.clock
+        )
+        self.source = Source(
+            self.consumer,
+            self.assignment,
+            self.gatherer,
+            self.budget,
+            Caution(most),
+            self.commits,
+            reset=reset,
+            out_of_range=out_of_range,
+            max_wait=wait,
+            events=self.events,
+            clock=self.clock,
+            sleep=self.slept.append,
+        )
+        self.room = True
+        self.seen = []
+
+    def clock(self):
+        return self.now[0]
+
+    def run(self, polls, *, settle=True):
+        """Let the loop poll so often; what it cuts leaves the line at once if `settle`."""
+        last = len(self.consumer.polls) + polls
+        cut = []
+        for wave in self.source.waves(
+            lambda: self.room,
+            lambda: (
+                len(self.consumer.polls) >= last and not self.gatherer
+                if settle
+                else len(self.consumer.polls) >= last
+            ),
+        ):
+            cut.append(wave)
+            self.seen += [item.record.offset for item in wave.items]
+            if settle:
+                self.budget.give_back(wave.cost_bytes)
+                self.commits.answered({p: (s.epoch, s.position) for p, s in wave.slices.items()})
+        return cut
+
+
+@pytest.fixture
+def world():
+    made = World()
+    made.consumer.script = [lambda: made.consumer.assign(P0)]
+    return made
+
+
+def test_every_record_is_read_once_and_its_position_committed(world):
+    world.run(10)
+    assert world.seen == list(range(10))
+    assert world.consumer.stored[P0] == 10
+    assert world.events.commits >= 1
+
+
+def test_a_full_line_pauses_and_polls_go_on(world):
+    world.room = False
+    world.run(20, settle=False)
+    assert world.consumer.paused == {P0}
+    assert len(world.consumer.polls) == 20
+    assert world.gatherer.records == 8  # two polls of four: a whole wave of six is there
+    world.room = True
+    world.run(5)
+    assert world.consumer.paused == set()
+    assert world.seen == list(range(10))
+    assert world.events.pauses == [1, 0]
+
+
+def test_memory_that_is_taken_holds_waves_back():
+    world = World(budget=450, most=2)
+    world.consumer.script = [lambda: world.consumer.assign(P0)]
+    cut = world.run(10, settle=False)
+    assert [len(wave.items) for wave in cut] == [2, 2]
+    world.budget.give_back(cut[0].cost_bytes)
+    assert [len(wave.items) for wave in world.run(2, settle=False)] == [2]
+
+
+def test_what_is_polled_while_a_partition_comes_is_read_again_from_its_commit(world):
+    # the client fetches in the very poll that assigns; that poll's records are not gathered
+    world.consumer.stored[P0] = 3
+    world.run(10)
+    assert world.seen == list(range(3, 10))
+
+
+def test_a_partition_that_goes_and_comes_within_a_poll_is_read_from_its_commit(world):
+    def away_and_back():
+        world.consumer.take(P0)
+        world.consumer.assign(P0)
+
+    world.room = False
+    world.consumer.script += [None, away_and_back]
+    world.run(3, settle=False)
+    world.room = True
+    world.run(8)
+    assert world.seen == list(range(10))
+
+
+def test_records_are_not_gathered_before_their_position_is_settled(world):
+    world.consumer.fail_committed = [GONE, GONE]
+    world.run(12)
+    assert world.seen == list(range(10))
+
+
+def test_a_partition_that_is_gone_leaves_no_records_behind(world):
+    world.consumer.ends[P1] = 4
+    world.consumer.script = [lambda: world.consumer.assign(P0, P1)]
+    world.room = False
+    world.run(2, settle=False)
+    assert world.gatherer.records == 8
+    world.consumer.script = [lambda: world.consumer.take(P1)]
+    world.run(1, settle=False)
+    assert world.gatherer.partitions_with_records() == [P0]
+
+
+@pytest.mark.parametrize(("reset", "begins"), [("earliest", 2), ("latest", 10)])
+def test_a_new_group_begins_where_it_is_told_and_commits_that_at_once(reset, begins):
+    world = World(reset=reset)
+    world.consumer.begins[P0] = 2
+    world.consumer.stored = {}
+    world.consumer.script = [lambda: world.consumer.assign(P0)]
+    world.run(1)
+    assert world.consumer.commits[0] == {P0: begins}
+    world.run(10)
+    assert world.seen == list(range(begins, 10))
+
+
+def test_a_partition_added_later_is_read_from_its_beginning_even_with_latest():
+    world = World(reset="latest")
+    world.consumer.stored = {P0: 10}
+    world.consumer.ends[P1] = 3
+    world.consumer.script = [lambda: world.consumer.assign(P0, P1)]
+    world.run(10)
+    assert world.seen == [0, 1, 2]
+
+
+def test_all_partitions_of_a_new_group_begin_at_their_ends():
+    world = World(reset="latest")
+    world.consumer.stored = {}
+    world.consumer.ends[P1] = 3
+    world.consumer.script = [lambda: world.consumer.assign(P0, P1)]
+    world.run(10)
+    assert world.seen == []
+    assert world.consumer.stored == {P0: 10, P1: 3}
+
+
+def test_positions_that_retention_has_passed_end_the_process(world):
+    world.consumer.script.append(OutOfRangeError({P0: 0}))
+    world.consumer.begins[P0] = 6
+    with pytest.raises(BrokerError, match=r"6 records are lost.*on_offset_out_of_range") as raised:
+        world.run(5)
+    assert not raised.value.retriable
+
+
+@pytest.mark.parametrize(("policy", "goes_on_at"), [("earliest", 6), ("latest", 10)])
+def test_positions_that_retention_has_passed_may_be_given_up(policy, goes_on_at):
+    world = World(out_of_range=policy)
+    world.consumer.begins[P0] = 6
+    world.consumer.script = [lambda: world.consumer.assign(P0), OutOfRangeError({P0: 0})]
+    world.run(10)
+    # the first poll's records are not gathered; the second poll fails
+    assert world.seen == list(range(goes_on_at, 10))
+    assert world.events.lost == {P0: goes_on_at}
+    assert world.consumer.stored[P0] == 10
+
+
+def test_a_position_behind_the_logs_end_is_rewound_and_what_was_read_is_dropped():
+    world = World(out_of_range="earliest")
+    world.consumer.stored[P0] = 50
+    world.consumer.script = [
+        lambda: world.consumer.assign(P0),
+        OutOfRangeError({P0: 50}),
+    ]
+    world.run(10)
+    assert world.assignment.epochs()[P0] == 2
+    assert world.seen == list(range(10))
+    assert world.consumer.stored[P0] == 10
+
+
+def test_polls_that_fail_are_tried_again_after_a_while(world):
+    world.consumer.script += [BrokerError("no leader", retriable=True)] * 3
+    world.run(10)
+    assert world.seen == list(range(10))
+    assert world.slept == [0.2] * 3
+
+
+def test_what_no_try_gets_over_ends_the_loop(world):
+    world.consumer.script.append(BrokerError("the principal may not", retriable=False))
+    with pytest.raises(BrokerError, match="may not"):
+        world.run(5)
+
+
+def test_positions_that_move_without_records_are_committed(world):
+    world.consumer.ends[P0] = 0
+
+    def over_markers():
+        world.consumer.positions[P0] = 7
+
+    world.consumer.script += [None, over_markers]
+    cut = world.run(20)
+    assert [wave.items for wave in cut] == [[]]
+    assert world.consumer.stored[P0] == 7
+
+
+def test_an_idle_line_may_wait_for_more():
+    world = World(wait=0.05)
+    world.consumer.ends[P0] = 1
+    world.consumer.script = [lambda: world.consumer.assign(P0)]
+    world.run(2, settle=False)
+    assert world.seen == []
+    world.consumer.ends[P0] = 3
+    world.run(10)
+    assert world.seen == [0, 1, 2]
+
+
+def test_commits_that_fail_are_repeated_but_not_at_once(world):
+    world.consumer.commit_error = GONE
+    world.run(6)
+    world.consumer.commit_error = None
+    assert world.consumer.stored[P0] == 0
+    world.run(30)
+    assert world.consumer.stored[P0] == 10
+
+
+def test_the_end_waits_for_what_is_in_the_line_and_its_commit(world):
+    [first] = islice(world.run(3, settle=False), 1)
+    calls = []
+
+    def finished():
+        calls.append(world.source)
+        if len(calls) == 5:
+            world.commits.answered({P0: (1, first.slices[P0].position)})
+        return len(calls) >= 5
+
+    world.source.linger(finished)
+    assert world.consumer.stored[P0] == first.slices[P0].position
+    assert world.consumer.paused == {P0}
+    world.source.close()
+    assert world.consumer.closed
+
+
+def test_whoever_is_to_leave_at_once_waits_for_no_commit(world):
+    world.run(3, settle=False)
+    world.commits.answered({P0: (1, 4)})
+    world.consumer.commit_error = GONE
+    polls = len(world.consumer.polls)
+    world.source.linger(lambda: True, abandoned=lambda: len(world.consumer.polls) > polls + 50)
+    assert world.consumer.stored[P0] == 0
+
+
+def test_an_idle_loop_waits_in_its_polls(world):
+    world.consumer.ends[P0] = 0
+    world.run(10)
+    assert world.consumer.polls[-3:] == [0.1] * 3
