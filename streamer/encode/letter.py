@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import replace
 
-from streamer.records import OutRecord, Record, Rejection, TopicPartition
+from streamer.records import Headers, OutRecord, Record, Rejection, TopicPartition
 
 _PREFIX = "streamer.error."
 _MESSAGE_CHARS = 2000
@@ -43,9 +43,7 @@ def smaller(letter: OutRecord, *, too_large: bool) -> OutRecord | None:
     First goes the timestamp, unless the size is at fault (it is in the headers too), then the
     value, then key and headers.
     """
-    names = [name for name, _ in letter.headers]
-    # the record may have been a dead letter before: what counts stands behind this one's headers
-    marks = names[len(names) - names[::-1].index(_PREFIX + "attempts") :]
+    marks = {name for name, _ in _why(letter)}
     if letter.timestamp is not None and not too_large:
         return replace(letter, timestamp=None)
     if _TRUNCATED not in marks:
@@ -68,11 +66,11 @@ def without_value(letter: OutRecord) -> OutRecord:
 
 def _without_record(letter: OutRecord) -> OutRecord:
     """Keep nothing but why it is a dead letter and where its record is."""
-    last = {name: value for name, value in letter.headers if name.startswith(_PREFIX)}
-    return replace(
-        letter,
-        key=None,
-        value=b"",
-        headers=(*last.items(), (_REPLACED, b"key,headers")),
-        timestamp=None,
-    )
+    headers = (*_why(letter), (_REPLACED, b"key,headers"))
+    return replace(letter, key=None, value=b"", headers=headers, timestamp=None)
+
+
+def _why(letter: OutRecord) -> Headers:
+    """Give the headers that say why; the record may have been a dead letter itself before."""
+    names = [name for name, _ in letter.headers]
+    return letter.headers[len(names) - 1 - names[::-1].index(_PREFIX + "stage") :]
