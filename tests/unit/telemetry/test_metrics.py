@@ -106,6 +106,12 @@ def test_a_model_shows_the_version_that_serves_and_counts_swaps():
     assert seen["streamer_model_swaps_total", ("model", "signs")] == 1
 
 
+def test_counters_are_one_series_each():
+    metrics = Metrics()
+    metrics.consumed("street", 1)
+    assert not [key for key in shown(metrics) if key[0].endswith("_created")]
+
+
 def test_two_sets_of_metrics_know_nothing_of_each_other():
     one, other = Metrics(), Metrics(CollectorRegistry())
     one.consumed("street", 1)
