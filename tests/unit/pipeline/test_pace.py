@@ -1,0 +1,42 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamer.pipeline.pace import Pace
+
+
+def after(waves, *, most=4096):
+    """Give the pace after waves of (seconds since the one before, records, backlog)."""
+    now = [0.0]
+    pace = Pace(most, clock=lambda: now[0])
+    for seconds, records, backlog in waves:
+        now[0] += seconds
+        pace.left(records, backlog=backlog)
+    return pace.records
+
+
+def test_a_slow_line_has_small_waves_and_a_fast_one_large():
+    assert after([(1, 100, True)] * 20) == 50
+    assert after([(0.1, 800, True)] * 20) == 4000
+
+
+def test_a_wave_changes_by_a_factor_of_two_at_the_most():
+    assert after([(1, 256, True), (0.1, 256, True)]) == 512
+    assert after([(1, 256, True), (100, 256, True)]) == 128
+
+
+def test_waves_without_a_backlog_and_empty_ones_tell_nothing():
+    assert after([(1, 1, False)] * 9) == 256
+    assert after([(1, 0, True)] * 9) == 256
+
+
+def test_waves_of_one_transaction_count_as_one():
+    burst = [(1.0, 100, True), (0.0, 100, True), (0.0, 100, True)]
+    assert after(burst * 20) == 150
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 10), st.integers(0, 5000), st.booleans())),
+    st.integers(1, 5000),
+)
+def test_a_wave_holds_something_and_never_more_than_allowed(waves, most):
+    assert min(32, most) <= after(waves, most=most) <= most
