@@ -8,7 +8,7 @@ from streamer.broker.admin import Admin
 from streamer.broker.connection import client_settings, wait_for_brokers
 from streamer.broker.consumer import GroupConsumer, MissingPositionsError, OutOfRangeError
 from streamer.broker.failures import broker_error
-from streamer.broker.offsets import Note, no_note
+from streamer.broker.offsets import Note, group_metadata, no_note
 from streamer.broker.partitioner import partition_for
 from streamer.broker.producer import Pending, Producer
 from streamer.broker.reader import Reader
@@ -24,6 +24,7 @@ __all__ = [
     "Reader",
     "broker_error",
     "client_settings",
+    "group_metadata",
     "no_note",
     "partition_for",
     "wait_for_brokers",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kafka import TopicPartition as ClientPartition
-from kafka.structs import OffsetAndMetadata
+from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 
 from streamer.records import TopicPartition
 
@@ -15,6 +15,11 @@ Note = Callable[[TopicPartition], str]
 def no_note(_partition: TopicPartition) -> str:
     """Keep nothing."""
     return ""
+
+
+def group_metadata(group: str) -> ConsumerGroupMetadata:
+    """Give what commits positions of a group without members; a transactional id fences it."""
+    return ConsumerGroupMetadata(group)
 
 
 def offsets_of(positions: Mapping[TopicPartition, int], note: Note) -> dict[Any, Any]:

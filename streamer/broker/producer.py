@@ -159,6 +159,8 @@ class Producer:
             headers = _Headers(headers)
         manager = self._client._transaction_manager  # noqa: SLF001 - see the module's docstring
         try:
+            if self._client._metadata.partitions_for_topic(record.topic) is None:  # noqa: SLF001
+                self._client.partitions_for(record.topic)  # else the record waits until it expires
             if manager is not None and manager.is_transactional():
                 manager.maybe_add_partition_to_transaction(where)
             future, full, fresh, _ = self._client._accumulator.append(  # noqa: SLF001
@@ -201,7 +203,8 @@ class Producer:
     ) -> None:
         """End the transaction with the positions in it; nothing of it is seen before."""
         try:
-            self._client.send_offsets_to_transaction(offsets_of(positions, note), group)
+            if positions:
+                self._client.send_offsets_to_transaction(offsets_of(positions, note), group)
             self._client.commit_transaction()
         except FENCED as error:
             message = f"the transaction was refused: {type(error).__name__}"
