@@ -80,7 +80,7 @@ class Topics:
     ) -> str:
         """Make a topic with a name nobody used before, and a leader for every partition."""
         name = f"{prefix}-{uuid4().hex}"
-        options = {"num_partitions": partitions, "replication_factor": 1, "configs": configs or {}}
+        options = {"num_partitions": partitions, "replication_factor": -1, "configs": configs or {}}
         self._admin.create_topics({name: options}, wait_for_metadata=True)
         self._made.append(name)
         return name
@@ -106,7 +106,8 @@ class Topics:
         """Write records and wait for their acknowledgements; gives how many."""
         if self._producer is None:
             self._producer = Producer(self._settings)
-        spread = partitions or self._producer.partitions(topic)
+        there = self._producer.partitions(topic)  # a producer must have asked before it appends
+        spread = partitions or there
         pending = []
         for number, given in enumerate(records):
             record = given if isinstance(given, Sent) else Sent(given)
