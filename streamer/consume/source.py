@@ -93,7 +93,7 @@ class Source:
         self._events = events
         self._log = structlog.get_logger("consume")
         self._settled: set[TopicPartition] = set()
-        self._began_at_end: set[TopicPartition] = set()
+        self._at_first: dict[str, frozenset[TopicPartition]] = {}
         self._paused: set[TopicPartition] = set()
         self._read_until: dict[TopicPartition, int] = {}
         self._positions_at = 0.0
@@ -340,19 +340,22 @@ class Source:
                     self._gatherer.moved(partition, epoch, position)
 
     def _start(self, partition: TopicPartition) -> int:
-        """Find the first position: `latest` holds for a new group, not for an added partition."""
-        if self._reset == "latest" and not self._group_has_begun(partition.topic):
-            self._began_at_end.add(partition)
+        """Find the first position: `latest` holds for what was there when the group began.
+
+        A partition added later is read from its beginning: what was written to it before it was
+        noticed is no less new than what came after.
+        """
+        if self._reset == "latest" and partition in self._there_at_first(partition.topic):
             return self._consumer.end([partition])[partition]
         return self._consumer.beginning([partition])[partition]
 
-    def _group_has_begun(self, topic: str) -> bool:
-        """Whether the group had a position in the topic before this start."""
-        return any(
-            self._consumer.committed(other) is not None
-            for other in self._consumer.partitions_of(topic)
-            if other not in self._began_at_end
-        )
+    def _there_at_first(self, topic: str) -> frozenset[TopicPartition]:
+        """Name the partitions that were there when the group began, if it begins with us."""
+        if topic not in self._at_first:
+            there = self._consumer.partitions_of(topic)
+            begun = any(self._consumer.committed(partition) is not None for partition in there)
+            self._at_first[topic] = frozenset(() if begun else there)
+        return self._at_first[topic]
 
     def _step_back_in_range(self, positions: Mapping[TopicPartition, int]) -> None:
         """Decide what retention decided: stop, or go on and count what was lost."""
