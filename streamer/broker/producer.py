@@ -122,6 +122,7 @@ class Producer:
         }
         settings = merged(base, client or {}, fixed, set(KafkaProducer.DEFAULT_CONFIG))
         self._timeout = kafka.delivery_timeout
+        self._known: set[str] = set()
         try:
             self._client = KafkaProducer(**settings)
         except errors.KafkaError as error:
@@ -149,18 +150,19 @@ class Producer:
             found = self._client.partitions_for(topic)
         except errors.KafkaError as error:
             raise broker_error(error, f"reading the partitions of {topic}") from error
+        self._known.add(topic)
         return len(found)
 
     def append(self, record: OutRecord, partition: int) -> Pending:
         """Put a record on its way; nothing is certain before `flush`, not even a refusal."""
+        if record.topic not in self._known:
+            self.partitions(record.topic)  # without it the record would wait until it expires
         where = ClientPartition(record.topic, partition)
         headers = list(record.headers)
         if any(value is None for _, value in headers):
             headers = _Headers(headers)
         manager = self._client._transaction_manager  # noqa: SLF001 - see the module's docstring
         try:
-            if self._client._metadata.partitions_for_topic(record.topic) is None:  # noqa: SLF001
-                self._client.partitions_for(record.topic)  # else the record waits until it expires
             if manager is not None and manager.is_transactional():
                 manager.maybe_add_partition_to_transaction(where)
             future, full, fresh, _ = self._client._accumulator.append(  # noqa: SLF001

@@ -181,8 +181,8 @@ class Source:
                 if attempt.step is not None:
                     self._log.warning(
                         "what begins here has ended its process before; taken in small steps",
-                        partition=str(partition),
-                        position=position,
+                        **partition._asdict(),
+                        offset=position,
                         tries=attempt.tries,
                         step=attempt.step,
                     )
@@ -201,7 +201,12 @@ class Source:
         items[0].rejection = Rejection(
             "infer", None, "crashed", "ProcessCrash", message, attempts=tries
         )
-        self._log.error("a record is given up", partition=str(partition), tries=tries)
+        self._log.error(
+            "a record is given up",
+            **partition._asdict(),
+            offset=items[0].record.offset,
+            tries=tries,
+        )
 
     def _poll(self, timeout: float, *, gather: bool = True) -> None:
         self.moved_at = self._clock()
@@ -325,7 +330,7 @@ class Source:
                 if position is None:
                     position = self._start(partition)
                     self._consumer.commit({partition: position})
-                    self._log.info("begins", partition=str(partition), position=position)
+                    self._log.info("begins", **partition._asdict(), offset=position)
             except BrokerError as error:
                 if not error.retriable:
                     raise
@@ -377,8 +382,8 @@ class Source:
             target = begin if self._out_of_range == "earliest" else end
             self._log.error(
                 "records were lost to retention",
-                partition=str(partition),
-                position=position,
+                **partition._asdict(),
+                offset=position,
                 begins=begin,
                 goes_on_at=target,
                 lost=lost,

@@ -63,6 +63,7 @@ class IsolatedSession:
         self.device: str = told["device"]
         self.provider: str = told["provider"]
         self.max_batch: int | None = told["max_batch"]
+        self.fallback: str | None = told["fallback"]
         self.inputs: Mapping[str, TensorInfo] = _infos(told["inputs"])
         self.outputs: Mapping[str, TensorInfo] = _infos(told["outputs"])
 

@@ -41,11 +41,13 @@ class Session(Protocol):
         device: `cpu` or `cuda:N`.
         provider: what the framework calls the thing that computes.
         max_batch: items of a batch at the most; None for any number.
+        fallback: why the CPU computes although `auto` found a GPU; None if all is well.
     """
 
     device: str
     provider: str
     max_batch: int | None
+    fallback: str | None
     inputs: Mapping[str, TensorInfo]
     outputs: Mapping[str, TensorInfo]
 

@@ -53,6 +53,7 @@ def _described(session: Session) -> dict[str, Any]:
         "device": session.device,
         "provider": session.provider,
         "max_batch": session.max_batch,
+        "fallback": session.fallback,
         "inputs": listed(session.inputs),
         "outputs": listed(session.outputs),
     }

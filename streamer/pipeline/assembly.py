@@ -81,7 +81,7 @@ def _kind(where: str, form: str, kinds: frozenset[Kind]) -> Kind:
 
 
 def _crops_fit(where: str, origin: str, tasks: dict[str, str], kinds: frozenset[Kind]) -> None:
-    step = origin.partition(".")[0]
+    step = origin.rpartition(".")[0]
     if not task_named(tasks[step]).yields_crops:
         message = f"{where}.from: the step '{step}' ({tasks[step]}) finds no boxes to cut"
         raise ConfigError(message)

@@ -14,7 +14,7 @@ import structlog
 from streamer.broker import wait_for_brokers
 from streamer.config import Settings, Topology, load_topology
 from streamer.endpoints import Endpoints
-from streamer.errors import ConfigError, StreamerError
+from streamer.errors import BrokerError, ConfigError, StreamerError
 from streamer.pipeline.assembly import Assembly, assembled
 from streamer.pipeline.events import LineEvents
 from streamer.pipeline.identity import transactional_id
@@ -24,6 +24,7 @@ from streamer.pipeline.topics import prepare_topics, topic_findings
 from streamer.telemetry import Metrics
 
 _WATCH_EVERY_S = 0.1
+_RETRY_S = 2.0
 _EXIT_HUNG = 70
 
 
@@ -61,22 +62,41 @@ class Daemon:
         with Endpoints(self._settings.http, self, self.metrics.registry, self.status):
             self._listen_to_signals()
             ready = self.assemble()
-            for model in self.models:
-                for session in model.sessions:
-                    self.metrics.session(model.name, session.device, session.provider)
-            wait_for_brokers(
-                self._settings.kafka, give_up_after=None, stopping=self._stopping.is_set
-            )
-            for topology, assembly in ready:
-                prepare_topics(topology, self._settings, stopping=self._stopping.is_set)
-                if not self._stopping.is_set():
-                    self._start(topology, assembly)
+            self._tell_models()
             self._started = True
             try:
+                for topology, assembly in ready:
+                    self._await_topics(topology)
+                    if not self._stopping.is_set():
+                        self._start(topology, assembly)
                 self._watch()
             finally:
                 self.models.close()
         return 0
+
+    def _tell_models(self) -> None:
+        for model in self.models:
+            self.metrics.model(model.name, model.version_name, model.version.manifest.task)
+            for session in model.sessions:
+                self.metrics.session(model.name, session.device, session.provider)
+                if session.fallback is not None:
+                    self.metrics.device_fallback(model.name, "auto")
+
+    def _await_topics(self, topology: Topology) -> None:
+        """Wait for the brokers and for the topology's topics, as long as it takes."""
+        while not self._stopping.is_set():
+            wait_for_brokers(
+                self._settings.kafka, give_up_after=None, stopping=self._stopping.is_set
+            )
+            try:
+                prepare_topics(topology, self._settings, stopping=self._stopping.is_set)
+            except BrokerError as error:
+                if not error.retriable:
+                    raise
+                self._log.warning("Kafka does not serve yet, trying again", error=str(error))
+                self._stopping.wait(_RETRY_S)
+            else:
+                return
 
     def _start(self, topology: Topology, assembly: Assembly) -> None:
         line = Line(
@@ -153,7 +173,8 @@ class Daemon:
         """Whether every line is a member of its group; an empty assignment counts."""
         if not self._started:
             return self.started()
-        waiting = [line.topology.name for line in self.lines if not line.joined]
+        joined = {line.topology.name for line in self.lines if line.joined}
+        waiting = [topology.name for _, topology in self.topologies if topology.name not in joined]
         return (
             not waiting,
             f"not a member of the group yet: {', '.join(waiting)}" if waiting else "",
@@ -231,6 +252,10 @@ def check_topologies(
                 f"{step.model.version_name} on {step.model.sessions[0].device} "
                 f"({len(step.model.sessions)} sessions, batches of {step.model.bounds.items})"
                 for step in assembly.steps
+            ]
+            findings += [
+                f"warning: {topology.name}: no step uses the model '{name}'"
+                for name in topology.unused_models
             ]
             if connect:
                 wait_for_brokers(settings.kafka, give_up_after=5.0)

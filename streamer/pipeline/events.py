@@ -8,9 +8,10 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
+import structlog
 
 from streamer.pipeline.model import Model
-from streamer.records import TopicPartition, Wave
+from streamer.records import Item, TopicPartition, Wave
 from streamer.telemetry import Metrics
 
 
@@ -41,6 +42,7 @@ class LineEvents:
         self._topology = topology
         self._metrics = metrics
         self._lock = Lock()
+        self._log = structlog.get_logger("line")
         self._answered: dict[TopicPartition, int] = {}
         self.counts = Counts()
 
@@ -134,10 +136,26 @@ class LineEvents:
             self._metrics.predictions(self._topology, step, model, version, count)
         for (stage, reason), count in letters.items():
             self._metrics.deadletters(self._topology, stage, reason, count)
+        if letters:
+            first = next(item for item in items if item.rejection is not None)
+            self._tell(letters, first)
         if dropped:
             self._metrics.dropped(self._topology, dropped)
         self._metrics.records_done(self._topology, np.full(len(items), monotonic() - wave.born))
         self._metrics.in_flight(self._topology, in_flight, in_flight_bytes)
+
+    def _tell(self, letters: Counter[tuple[str, str]], first: Item) -> None:
+        """Log a wave's dead letters in one line, with the first of them as the example."""
+        self._log.warning(
+            "dead letters",
+            topology=self._topology,
+            topic=first.record.topic,
+            partition=first.record.partition,
+            offset=first.record.offset,
+            count=sum(letters.values()),
+            reasons={f"{stage}/{reason}": count for (stage, reason), count in letters.items()},
+            first=first.rejection.message if first.rejection else "",
+        )
 
     def status(self) -> dict[str, Any]:
         """Give the counts as plain values."""

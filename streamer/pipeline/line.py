@@ -95,6 +95,7 @@ class Line:
         return since is not None and monotonic() - since > limit
 
     def _run(self) -> None:
+        structlog.contextvars.bind_contextvars(topology=self.topology.name)
         try:
             self._consume()
         except BaseException as error:  # noqa: BLE001 - the supervisor raises it
@@ -110,7 +111,9 @@ class Line:
         try:
             source = self._source = self._open_source(preparer.cost)
             feed, self._stages, tail = run_line(
-                self._line(preparer), capacity=1, observe=self._events.staged
+                [self._named(stage) for stage in self._line(preparer)],
+                capacity=1,
+                observe=self._events.staged,
             )
             emptying = Thread(target=self._empty, args=(tail,), name="settle", daemon=True)
             emptying.start()
@@ -185,6 +188,15 @@ class Line:
         stages.append(Stage("encode", lambda waves: encoder.encoded(guard.checked(waves))))
         stages.append(Stage("publish", self._publisher(encoder)))
         return stages
+
+    def _named(self, stage: Stage) -> Stage:
+        """Let the stage's thread name the topology in whatever it logs."""
+
+        def work(items: Iterable[Any]) -> Iterator[Any]:
+            structlog.contextvars.bind_contextvars(topology=self.topology.name)
+            yield from stage.work(items)
+
+        return Stage(stage.name, work)
 
     def _publisher(self, encoder: Encoder) -> Callable[[Iterable[Wave]], Iterator[Wave]]:
         topology, kafka = self.topology, self._settings.kafka

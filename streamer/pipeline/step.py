@@ -60,7 +60,7 @@ class Step:
         self.name = name
         self.task = task
         self.model = model
-        self.origin = config.from_.partition(".")[0] if config.from_ else None
+        self.origin = config.from_.rpartition(".")[0] if config.from_ else None
         self._max_crops = config.max_crops
         self._interpreter = interpreter
         self._events = events
