@@ -1,0 +1,1 @@
+"""Faults of every kind against real daemons on a real broker, and what became of each record."""

@@ -1,0 +1,33 @@
+"""Makes a daemon's model slow, or deadly: on the child's PYTHONPATH, so that no product code knows.
+
+Python imports this module by its name when an interpreter starts.
+
+STREAM_FAULTS_DELAY_MS: what each row of a batch takes longer.
+STREAM_FAULTS_DEADLY: token that kills the process which runs a batch with it.
+"""
+
+import os
+import signal
+import time
+from typing import Any
+
+_DELAY_S = float(os.environ.get("STREAM_FAULTS_DELAY_MS") or 0) / 1000
+_DEADLY = int(os.environ.get("STREAM_FAULTS_DEADLY") or -1)
+
+
+def _install() -> None:
+    import onnxruntime
+
+    class Session(onnxruntime.InferenceSession):  # type: ignore[misc]
+        def run(self, names: Any, feeds: Any, *given: Any, **named: Any) -> Any:
+            tokens = feeds["input_ids"]
+            if (tokens == _DEADLY).any():
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(_DELAY_S * len(tokens))
+            return super().run(names, feeds, *given, **named)
+
+    onnxruntime.InferenceSession = Session
+
+
+if _DELAY_S or _DEADLY >= 0:
+    _install()
