@@ -6,11 +6,16 @@ exceptions end here.
 
 from streamer.broker.admin import Admin
 from streamer.broker.connection import client_settings, wait_for_brokers
-from streamer.broker.consumer import GroupConsumer, MissingPositionsError, OutOfRangeError
+from streamer.broker.consumer import (
+    GroupConsumer,
+    MissingPositionsError,
+    OutOfRangeError,
+    check_consumer_settings,
+)
 from streamer.broker.failures import broker_error
 from streamer.broker.offsets import Note, group_metadata, no_note
 from streamer.broker.partitioner import partition_for
-from streamer.broker.producer import Pending, Producer
+from streamer.broker.producer import Pending, Producer, check_producer_settings
 from streamer.broker.reader import Reader
 
 __all__ = [
@@ -23,6 +28,8 @@ __all__ = [
     "Producer",
     "Reader",
     "broker_error",
+    "check_consumer_settings",
+    "check_producer_settings",
     "client_settings",
     "group_metadata",
     "no_note",

@@ -4,7 +4,7 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from streamer.config.settings import KafkaSettings
@@ -50,14 +50,25 @@ def merged(
     Raises:
         ConfigError: a setting is unknown to the client, or fixed by the delivery guarantee.
     """
+    check_names(extra, fixed, known, "kafka")
+    return {**base, **extra, **fixed}
+
+
+def check_names(
+    extra: Iterable[str], fixed: Collection[str], known: Collection[str], where: str
+) -> None:
+    """Check the names of client settings that a topology gives at a place of its file.
+
+    Raises:
+        ConfigError: a setting is unknown to the client, or fixed by the delivery guarantee.
+    """
     for name in extra:
         if name in fixed:
-            message = f"kafka.{name}: is set by streamer itself, since delivery depends on it"
+            message = f"{where}.{name}: is set by streamer itself, since delivery depends on it"
             raise ConfigError(message)
         if name not in known:
-            message = f"kafka.{name}: the Kafka client has no such setting"
+            message = f"{where}.{name}: the Kafka client has no such setting"
             raise ConfigError(message)
-    return {**base, **extra, **fixed}
 
 
 def unreachable_reason(kafka: KafkaSettings) -> str | None:

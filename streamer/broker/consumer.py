@@ -9,7 +9,7 @@ from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.structs import ConsumerGroupMetadata
 
-from streamer.broker.connection import client_settings, merged
+from streamer.broker.connection import check_names, client_settings, merged
 from streamer.broker.failures import broker_error
 from streamer.broker.offsets import Note, no_note, offsets_of
 from streamer.config.settings import KafkaSettings
@@ -18,6 +18,25 @@ from streamer.records import Record, TopicPartition
 
 _LISTENER_STEP_S = 0.01
 _POSITION_TIMEOUT_MS = 5000
+_FIXED: dict[str, Any] = {
+    "group_id": None,
+    "enable_auto_commit": False,
+    "auto_offset_reset": "none",
+    "isolation_level": "read_committed",  # the client asks for settled positions with it
+    "key_deserializer": None,
+    "value_deserializer": None,
+    "max_poll_records": None,
+}
+"""What delivery depends on; the group and the most records of a poll are a topology's."""
+
+
+def check_consumer_settings(given: Mapping[str, Any], where: str) -> None:
+    """Check a topology's own settings of the consumer, before anything is connected.
+
+    Raises:
+        ConfigError: naming the setting and its place.
+    """
+    check_names(given, _FIXED, set(KafkaConsumer.DEFAULT_CONFIG), where)
 
 
 class MissingPositionsError(StreamerError):
@@ -102,15 +121,7 @@ class GroupConsumer:
             "allow_auto_create_topics": False,
             "metadata_max_age_ms": 30_000,
         }
-        fixed = {
-            "group_id": group,
-            "enable_auto_commit": False,
-            "auto_offset_reset": "none",
-            "isolation_level": "read_committed",  # the client asks for settled positions with it
-            "key_deserializer": None,
-            "value_deserializer": None,
-            "max_poll_records": max_poll_records,
-        }
+        fixed = {**_FIXED, "group_id": group, "max_poll_records": max_poll_records}
         settings = merged(base, client, fixed, set(KafkaConsumer.DEFAULT_CONFIG))
         self._group = group
         try:

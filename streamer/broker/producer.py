@@ -13,7 +13,7 @@ from kafka import KafkaProducer, errors
 from kafka import TopicPartition as ClientPartition
 from kafka.structs import ConsumerGroupMetadata
 
-from streamer.broker.connection import client_settings, merged
+from streamer.broker.connection import check_names, client_settings, merged
 from streamer.broker.failures import FENCED, RECORD_FAULTS, broker_error, producer_error
 from streamer.broker.offsets import Note, no_note, offsets_of
 from streamer.config.settings import KafkaSettings
@@ -27,6 +27,25 @@ _BUFFER_RECORD_BYTES = 128 * 2**20
 _FLUSH_GRACE_S = 5.0
 _FORCED_CLOSE_S = 1.0
 _OFFSET_OF_ABORTED = -1
+_FIXED: dict[str, Any] = {
+    "acks": "all",
+    "enable_idempotence": True,
+    "transactional_id": None,
+    "key_serializer": None,
+    "value_serializer": None,
+    "partitioner": KafkaProducer.DEFAULT_CONFIG["partitioner"],
+}
+"""What delivery depends on; with a transactional id its timeout too."""
+
+
+def check_producer_settings(given: Mapping[str, Any], where: str) -> None:
+    """Check a topology's own settings of the producer, before anything is connected.
+
+    Raises:
+        ConfigError: naming the setting and its place.
+    """
+    fixed = {*_FIXED, "transaction_timeout_ms"}
+    check_names(given, fixed, set(KafkaProducer.DEFAULT_CONFIG), where)
 
 
 class _Headers(list[tuple[str, bytes | None]]):
@@ -99,14 +118,7 @@ class Producer:
         *,
         transactional_id: str | None = None,
     ) -> None:
-        fixed: dict[str, Any] = {
-            "acks": "all",
-            "enable_idempotence": True,
-            "transactional_id": None,
-            "key_serializer": None,
-            "value_serializer": None,
-            "partitioner": KafkaProducer.DEFAULT_CONFIG["partitioner"],
-        }
+        fixed = dict(_FIXED)
         if transactional_id is not None:
             fixed["transactional_id"] = transactional_id
             fixed["transaction_timeout_ms"] = int(kafka.transaction_timeout * 1000)

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from streamer.broker import wait_for_brokers
+from streamer.broker import check_consumer_settings, check_producer_settings, wait_for_brokers
 from streamer.config import Settings, Topology, load_topology
 from streamer.endpoints import Endpoints
 from streamer.errors import BrokerError, ConfigError, StreamerError
@@ -48,6 +48,9 @@ class Daemon:
 
     def assemble(self) -> list[tuple[Topology, Assembly]]:
         """Load every model; what does not fit together is found here, before any record is read."""
+        for file, topology in self.topologies:
+            check_consumer_settings(topology.source.kafka, f"{file}: source.kafka")
+            check_producer_settings(topology.sink.kafka, f"{file}: sink.kafka")
         return [
             (topology, assembled(topology, file, self.models, self.events[topology.name]))
             for file, topology in self.topologies
@@ -88,6 +91,8 @@ class Daemon:
             wait_for_brokers(
                 self._settings.kafka, give_up_after=None, stopping=self._stopping.is_set
             )
+            if self._stopping.is_set():
+                return
             try:
                 prepare_topics(topology, self._settings, stopping=self._stopping.is_set)
             except BrokerError as error:

@@ -45,6 +45,7 @@ class LineEvents:
         self._log = structlog.get_logger("line")
         self._answered: dict[TopicPartition, int] = {}
         self.counts = Counts()
+        metrics.paused(topology, 0)
 
     def consumed(self, records: int) -> None:
         """Records entered the line."""

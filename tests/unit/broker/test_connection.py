@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from streamer.broker import wait_for_brokers
+from streamer.broker import check_consumer_settings, check_producer_settings, wait_for_brokers
 from streamer.broker.connection import client_settings, merged, unreachable_reason
 from streamer.config.settings import KafkaSettings
 from streamer.errors import BrokerError, ConfigError
@@ -101,3 +101,12 @@ def test_waiting_ends_when_told_to_stop(closed_port):
 def test_a_wrong_address_is_no_matter_of_waiting():
     with pytest.raises(ConfigError, match=r"kafka\.bootstrap_servers: localhost is not HOST:PORT"):
         wait_for_brokers(at("localhost"), give_up_after=None)
+
+
+def test_a_topologys_own_client_settings_are_checked_without_a_connection():
+    check_consumer_settings({"fetch_max_bytes": 1}, "f: source.kafka")
+    check_producer_settings({"linger_ms": 1}, "f: sink.kafka")
+    with pytest.raises(ConfigError, match=r"f: source\.kafka\.group_id: is set by streamer itself"):
+        check_consumer_settings({"group_id": "g"}, "f: source.kafka")
+    with pytest.raises(ConfigError, match=r"f: sink\.kafka\.ack: the Kafka client has no such"):
+        check_producer_settings({"ack": 1}, "f: sink.kafka")
