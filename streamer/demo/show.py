@@ -18,12 +18,13 @@ from streamer.config.settings import HttpSettings
 from streamer.dashboard import Results, page_application
 from streamer.demo import traffic
 from streamer.demo.collect import Collector
-from streamer.demo.summary import summary, totals
+from streamer.demo.summary import details, summary, totals
 from streamer.demo.traffic import Sample, sample_traffic
 from streamer.embedded import EmbeddedKafka
 from streamer.endpoints import Served
 from streamer.errors import StreamerError
 from streamer.pipeline import Daemon
+from streamer.telemetry import configure
 
 _HERE = Path(__file__).parent
 _TOPOLOGIES = [
@@ -43,6 +44,8 @@ def run_demo(settings: Settings, *, once: bool, console: Console | None = None) 
         console: where to print.
     """
     console = console or Console()
+    if "level" not in settings.log.model_fields_set:
+        configure(settings.log.format, "ERROR")  # the summary tells what the log would
     with ExitStack() as stack:
         settings = stack.enter_context(_broker(settings, console))
         settings = settings.model_copy(
@@ -117,7 +120,7 @@ def _running(daemon: Daemon, console: Console) -> Iterator[None]:
                 message = f"the daemon is not ready after {_START_WITHIN_S:.0f} s"
                 raise StreamerError(message)
             sleep(0.05)
-        console.print(f"Daemon: three topologies ready in {monotonic() - began:.1f} s")
+        console.print(f"Daemon: {len(_TOPOLOGIES)} topologies ready in {monotonic() - began:.1f} s")
         yield
         if failed:
             raise failed[0]
@@ -167,6 +170,7 @@ def _once(settings: Settings, daemon: Daemon, collector: Collector, console: Con
     took = monotonic() - began
     producer.close()
     console.print(summary(collector, samples, daemon.status(), took))
+    console.print(details(collector, daemon.status()))
     return totals(collector, samples, console)
 
 

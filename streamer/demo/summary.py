@@ -16,29 +16,38 @@ def summary(
 ) -> Table:
     """Lay out what came back, a row an input topic."""
     table = Table(title="streamer demo", title_justify="left")
-    table.add_column("topic")
-    for column in ("in", "answered", "dead letters", "records/s", "p50 ms", "p99 ms"):
-        table.add_column(column, justify="right")
-    table.add_column("batches (mean items)")
+    table.add_column("topic", no_wrap=True)
+    for column in ("in", "answered", "dead", "rec/s", "p50 ms", "p99 ms"):
+        table.add_column(column, justify="right", no_wrap=True)
     sent = Counter(sample.topic for sample in samples)
     for topic, outcome in collector.outcomes.items():
         [topology] = [t for t in status["topologies"].values() if topic in t["topics"]]
-        letters = ", ".join(f"{n} {reason}" for reason, n in sorted(outcome.deadletters.items()))
-        batches = ", ".join(
-            f"{step} {number} ({topology['batch_items_mean'][step]:.1f})"
-            for step, number in topology["batches"].items()
-        )
         table.add_row(
             topic,
             str(sent.get(topic) or topology["records_consumed"]),
             str(outcome.answered),
-            letters or "0",
+            str(sum(outcome.deadletters.values())),
             f"{outcome.total / took:.0f}",
             f"{outcome.latency(0.50) * 1000:.0f}",
             f"{outcome.latency(0.99) * 1000:.0f}",
-            batches,
         )
     return table
+
+
+def details(collector: Collector, status: dict[str, Any]) -> str:
+    """Say how large batches were, and which dead letters came, by reason."""
+    batches = ", ".join(
+        f"{step} {number} of {topology['batch_items_mean'][step]:.1f} items"
+        for topology in status["topologies"].values()
+        for step, number in topology["batches"].items()
+    )
+    lines = [
+        f"  {topic}: {count} x {reason}"
+        for topic, outcome in collector.outcomes.items()
+        for reason, count in sorted(outcome.deadletters.items())
+    ]
+    letters = "\n".join(["dead letters, by reason:", *lines]) if lines else "no dead letters"
+    return f"batches: {batches}\n{letters}"
 
 
 def totals(collector: Collector, samples: Sequence[Sample], console: Console) -> int:
