@@ -9,13 +9,14 @@ from typing import Any
 
 import structlog
 
-from streamer.broker import Admin, GroupConsumer, Producer
+from streamer.broker import GroupConsumer
 from streamer.config import Settings, Topology
 from streamer.consume import Assignment, Caution, Commits, Gatherer, Source
 from streamer.decode import Decoder
 from streamer.encode import Encoder
 from streamer.errors import StreamerError
 from streamer.pipeline.assembly import Assembly
+from streamer.pipeline.connections import Connections, KafkaConnections
 from streamer.pipeline.events import LineEvents
 from streamer.pipeline.guard import Guard
 from streamer.pipeline.pace import Pace
@@ -32,19 +33,22 @@ _TRANSACTION_GRACE_S = 30.0
 class Line:
     """Runs one topology in this process."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of one line
         self,
         topology: Topology,
         assembly: Assembly,
         settings: Settings,
         events: LineEvents,
         transactional_id: str,
+        *,
+        connections: Connections | None = None,
     ) -> None:
         self.topology = topology
         self.assembly = assembly
         self._settings = settings
         self._events = events
         self._transactional_id = transactional_id
+        self._connections = connections or KafkaConnections(settings)
         self._log = structlog.get_logger("line").bind(topology=topology.name)
         self._stopping = Event()
         self._at_once = Event()
@@ -105,7 +109,7 @@ class Line:
 
     def _consume(self) -> None:
         preparer = CostedPreparer(self.topology, self.assembly, self._settings)
-        self._consumer = self._open_consumer()
+        self._consumer = self._connections.consumer(self.topology, self.assignment)
         tail: Channel[Wave] = Channel(1)
         feed: Channel[Wave] = Channel(1)
         try:
@@ -139,18 +143,6 @@ class Line:
         if errors:
             message = f"several stages of '{self.topology.name}' failed"
             raise BaseExceptionGroup(message, errors)
-
-    def _open_consumer(self) -> GroupConsumer:
-        source = self.topology.source
-        return GroupConsumer(
-            self._settings.kafka,
-            self.topology.group,
-            source.topics,
-            self.assignment,
-            source.kafka,
-            max_poll_records=self.topology.wave.max_records,
-            revoke_timeout=self._settings.line.revoke_timeout,
-        )
 
     def _open_source(self, cost: Callable[[Record], int]) -> Source:
         topology = self.topology
@@ -199,18 +191,13 @@ class Line:
         return Stage(stage.name, work)
 
     def _publisher(self, encoder: Encoder) -> Callable[[Iterable[Wave]], Iterator[Wave]]:
-        topology, kafka = self.topology, self._settings.kafka
-        with Admin(kafka) as admin:
-            limits = {
-                topic: limit
-                for topic in (topology.sink.topic, topology.deadletter_topic)
-                if (limit := admin.limits(topic).max_message_bytes) is not None
-            }
+        topology, connections = self.topology, self._connections
+        limits = connections.limits((topology.sink.topic, topology.deadletter_topic))
         outlet = Outlet(topology, encoder, limits)
         if topology.delivery == "at-least-once":
             return AtLeastOnce(
                 outlet,
-                lambda: Producer(kafka, topology.sink.kafka),
+                lambda: connections.producer(topology, None),
                 self.assignment,
                 self._commits.answered,
                 self._at_once.is_set,
@@ -220,7 +207,7 @@ class Line:
             raise RuntimeError(message)
         self._exactly_once = ExactlyOnce(
             outlet,
-            lambda: Producer(kafka, topology.sink.kafka, transactional_id=self._transactional_id),
+            lambda: connections.producer(topology, self._transactional_id),
             self.assignment,
             self._consumer.group_metadata,
             self._committed,
@@ -237,9 +224,8 @@ class Line:
         return inbox.get_nowait()
 
     def _committed(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
-        topics = sorted({partition.topic for partition in partitions})
-        with Admin(self._settings.kafka) as admin:
-            return admin.committed(self.topology.group, topics)
+        topics = {partition.topic for partition in partitions}
+        return self._connections.committed(self.topology.group, topics)
 
     def _empty(self, tail: Channel[Wave]) -> None:
         """Take published waves off the line's end: their memory and their story end here."""

@@ -20,6 +20,26 @@ _AUTO_COST = {"text": 4096, "pair": 4096, "image": 8 * 640 * 640}
 _MOST_SESSIONS = 4
 
 
+SessionsOf = Callable[[Version, ModelRef], list[Session]]
+"""Opens the sessions of a model."""
+
+
+def open_sessions(version: Version, ref: ModelRef) -> list[Session]:
+    """Load a version as often as it is to run at once, and check that it is what it says.
+
+    Raises:
+        ModelError: it does not load, or its manifest does not fit its file.
+        ConfigError: its framework is not installed.
+    """
+    count, threads = _shares(ref)
+    sessions = [
+        open_session(version, device=ref.device, threads=threads, isolation=ref.isolation)
+        for _ in range(count)
+    ]
+    check_fit(version, sessions[0])
+    return sessions
+
+
 class Model:
     """A version with its preprocessing and one or more sessions on one device.
 
@@ -27,14 +47,11 @@ class Model:
     many threads that wait for each other.
     """
 
-    def __init__(self, version: Version, ref: ModelRef) -> None:
+    def __init__(
+        self, version: Version, ref: ModelRef, sessions: SessionsOf = open_sessions
+    ) -> None:
         self.version = version
-        sessions, threads = _shares(ref)
-        self.sessions: list[Session] = [
-            open_session(version, device=ref.device, threads=threads, isolation=ref.isolation)
-            for _ in range(sessions)
-        ]
-        check_fit(version, self.sessions[0])
+        self.sessions = sessions(version, ref)
         self.preprocessor: Preprocessor = preprocessor_for(version.manifest, version.folder)
         self.ceiling = Ceiling(self._bounds(ref))
         self._free: SimpleQueue[Session] = SimpleQueue()
@@ -111,8 +128,9 @@ def _shares(ref: ModelRef) -> tuple[int, int]:
 class Models:
     """The models of a process; whoever names the same one the same way shares it."""
 
-    def __init__(self, models_dir: Path) -> None:
+    def __init__(self, models_dir: Path, sessions: SessionsOf = open_sessions) -> None:
         self._dir = models_dir
+        self._sessions = sessions
         self._open: dict[tuple[Path, ModelRef], Model] = {}
 
     def version(self, ref: ModelRef, beside: Path, task: str | None) -> Version:
@@ -129,7 +147,7 @@ class Models:
         version = self.version(ref, beside, task)
         key = (version.file, ref.model_copy(update={"uri": ""}))
         if key not in self._open:
-            self._open[key] = Model(version, ref)
+            self._open[key] = Model(version, ref, self._sessions)
         return self._open[key]
 
     def __iter__(self) -> Any:
