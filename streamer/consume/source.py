@@ -8,6 +8,7 @@ import structlog
 
 from streamer.broker import GroupConsumer, MissingPositionsError, OutOfRangeError
 from streamer.consume.assignment import Assignment
+from streamer.consume.beginnings import Beginnings
 from streamer.consume.caution import Caution
 from streamer.consume.commits import Commits
 from streamer.consume.gather import Gatherer
@@ -87,13 +88,11 @@ class Source:
         self._budget = budget
         self._caution = caution
         self._commits = commits
-        self._reset = reset
-        self._out_of_range = out_of_range
+        self._beginnings = Beginnings(consumer, reset, out_of_range)
         self._max_wait = max_wait
         self._events = events
         self._log = structlog.get_logger("consume")
         self._settled: set[TopicPartition] = set()
-        self._at_first: dict[str, frozenset[TopicPartition]] = {}
         self._paused: set[TopicPartition] = set()
         self._read_until: dict[TopicPartition, int] = {}
         self._positions_at = 0.0
@@ -328,7 +327,7 @@ class Source:
             try:
                 position, note = self._consumer.committed(partition) or (None, "")
                 if position is None:
-                    position = self._start(partition)
+                    position = self._beginnings.first(partition)
                     self._consumer.commit({partition: position})
                     self._log.info("begins", **partition._asdict(), offset=position)
             except BrokerError as error:
@@ -344,50 +343,14 @@ class Source:
                 if epoch is not None:  # what moves from here without records is committed too
                     self._gatherer.moved(partition, epoch, position)
 
-    def _start(self, partition: TopicPartition) -> int:
-        """Find the first position: `latest` holds for what was there when the group began.
-
-        A partition added later is read from its beginning: what was written to it before it was
-        noticed is no less new than what came after.
-        """
-        if self._reset == "latest" and partition in self._there_at_first(partition.topic):
-            return self._consumer.end([partition])[partition]
-        return self._consumer.beginning([partition])[partition]
-
-    def _there_at_first(self, topic: str) -> frozenset[TopicPartition]:
-        """Name the partitions that were there when the group began, if it begins with us."""
-        if topic not in self._at_first:
-            there = self._consumer.partitions_of(topic)
-            begun = any(self._consumer.committed(partition) is not None for partition in there)
-            self._at_first[topic] = frozenset(() if begun else there)
-        return self._at_first[topic]
-
     def _step_back_in_range(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Decide what retention decided: stop, or go on and count what was lost."""
+        """Go on where the log still has, or already has, records; count what was lost."""
         for partition, position in positions.items():
             try:
-                begin = self._consumer.beginning([partition])[partition]
-                end = self._consumer.end([partition])[partition]
+                target = self._beginnings.in_range(partition, position)
             except BrokerError as error:
                 self._wait_after(error)
                 continue  # the next poll finds it out of range again
-            lost = max(begin - position, 0)
-            if self._out_of_range == "stop":
-                message = (
-                    f"{partition.topic}/{partition.partition}: offset {position} is no longer "
-                    f"there (the log holds {begin} to {end}; {lost} records are lost). Set "
-                    "source.on_offset_out_of_range to earliest or latest to go on"
-                )
-                raise BrokerError(message, retriable=False)
-            target = begin if self._out_of_range == "earliest" else end
-            self._log.error(
-                "records were lost to retention",
-                **partition._asdict(),
-                offset=position,
-                begins=begin,
-                goes_on_at=target,
-                lost=lost,
-            )
             self._events.skipped(partition, max(target - position, 0))
             if target < position:
                 self._assignment.rewound(partition)
