@@ -5,6 +5,7 @@ exceptions end here.
 """
 
 from streamer.broker.admin import Admin
+from streamer.broker.backoff import backoff
 from streamer.broker.connection import client_settings, wait_for_brokers
 from streamer.broker.consumer import (
     GroupConsumer,
@@ -27,6 +28,7 @@ __all__ = [
     "Pending",
     "Producer",
     "Reader",
+    "backoff",
     "broker_error",
     "check_consumer_settings",
     "check_producer_settings",

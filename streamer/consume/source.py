@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 import structlog
 
-from streamer.broker import GroupConsumer, MissingPositionsError, OutOfRangeError
+from streamer.broker import GroupConsumer, MissingPositionsError, OutOfRangeError, backoff
 from streamer.consume.assignment import Assignment
 from streamer.consume.beginnings import Beginnings
 from streamer.consume.caution import Caution
@@ -249,7 +249,7 @@ class Source:
         if not error.retriable:
             raise error
         self._log.warning("polling failed, trying again", error=str(error))
-        self._sleep(_RETRY_S)
+        self._sleep(backoff(2))
 
     def _note_positions(self, epochs: Mapping[TopicPartition, int]) -> None:
         now = self._clock()

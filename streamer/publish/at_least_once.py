@@ -5,13 +5,11 @@ from time import sleep
 
 import structlog
 
-from streamer.broker import Pending, Producer
+from streamer.broker import Pending, Producer, backoff
 from streamer.errors import BrokerError
 from streamer.publish.outlet import Outlet, RefusedError, trouble
 from streamer.publish.ports import Gate
 from streamer.records import Item, TopicPartition, Wave
-
-_BACKOFF_S = (0.01, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 class AtLeastOnce:
@@ -119,8 +117,10 @@ class AtLeastOnce:
         while True:
             if not error.retriable or self._stopping():
                 raise error
-            delay = _BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)]
-            self._log.warning("publishing failed, trying again", error=str(error), delay=delay)
+            delay = backoff(tries, first=0.01)
+            self._log.warning(
+                "publishing failed, trying again", error=str(error), delay=round(delay, 3)
+            )
             self._producer.close(timeout=0)
             self._sleep(delay)
             try:

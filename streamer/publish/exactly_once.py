@@ -12,14 +12,13 @@ from typing import Protocol
 
 import structlog
 
-from streamer.broker import Note, Producer, no_note
+from streamer.broker import Note, Producer, backoff, no_note
 from streamer.errors import BrokerError
 from streamer.publish.outlet import Outlet, RefusedError, trouble
 from streamer.publish.ports import Gate
 from streamer.records import Slice, TopicPartition, Wave
 
 _EVICTED = "publishing: this process is no member of the group"
-_BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 class Membership(Protocol):
@@ -100,7 +99,7 @@ class ExactlyOnce:
                             wave.slices = _current(wave, current)
                         return
                 if not self._stopping():
-                    self._sleep(_BACKOFF_S[0])  # the group is joined again, or our slices expire
+                    self._sleep(backoff(0))  # the group is joined again, or our slices expire
                     continue
             except BrokerError as found:
                 error = found
@@ -144,8 +143,10 @@ class ExactlyOnce:
         while True:
             if not error.retriable or self._stopping():
                 raise error
-            delay = _BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)]
-            self._log.warning("transaction failed, trying again", error=str(error), delay=delay)
+            delay = backoff(tries)
+            self._log.warning(
+                "transaction failed, trying again", error=str(error), delay=round(delay, 3)
+            )
             self._ended("aborted")
             self._producer.close(timeout=0)
             self._sleep(delay)
