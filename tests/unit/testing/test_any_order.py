@@ -91,7 +91,9 @@ class Member:
                 lambda: producer(self.topology, transactional_id),
                 self.assignment,
                 self.consumer.group_metadata,
-                lambda partitions: kafka.committed(self.topology.group, {p.topic for p in partitions}),
+                lambda partitions: kafka.committed(
+                    self.topology.group, {p.topic for p in partitions}
+                ),
                 lambda: self.offered.popleft() if self.offered else None,
                 lambda: False,
                 self.caution.note,
