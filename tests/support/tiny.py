@@ -83,6 +83,37 @@ def text_model(models: Path, name: str = "mood", **changed: Any) -> Path:
     return folder
 
 
+def slow_model(models: Path, name: str = "slow", products: int = 3) -> Path:
+    """The same classifier, after large matrix products that change nothing: about a second."""
+    folder = text_model(models, name, batch={"max_size": 1})
+    model = onnx.load(folder / "model.onnx")
+    steps = [
+        helper.make_node("ReduceMean", ["quick"], ["product0"], keepdims=1, axes=[0, 1]),
+        helper.make_node("Expand", ["product0", "side"], ["square0"]),
+    ]
+    for step in range(products):
+        steps += [
+            helper.make_node("MatMul", [f"square{step}"] * 2, [f"product{step + 1}"]),
+            helper.make_node("Tanh", [f"product{step + 1}"], [f"square{step + 1}"]),
+        ]
+    steps += [
+        helper.make_node("ReduceMean", [f"square{products}"], ["mean"], keepdims=1),
+        helper.make_node("Mul", ["mean", "nothing"], ["little"]),
+        helper.make_node("Add", ["quick", "little"], ["logits"]),
+    ]
+    model.graph.node[-1].output[0] = "quick"
+    model.graph.node.extend(steps)
+    model.graph.initializer.extend(
+        [
+            numpy_helper.from_array(np.array([2048, 2048], np.int64), "side"),
+            numpy_helper.from_array(np.zeros((1, 1), np.float32), "nothing"),
+        ]
+    )
+    onnx.checker.check_model(model)
+    onnx.save(model, folder / "model.onnx")
+    return folder
+
+
 def pair_model(models: Path, name: str = "pairs") -> Path:
     """A bi-encoder: a fixed random vector a word."""
     vectors = np.random.default_rng(0).normal(size=(len(WORDS), _DIMENSION)).astype(np.float32)

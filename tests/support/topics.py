@@ -173,6 +173,7 @@ class Topics:
         isolation: str = "read_committed",
         patience: float = PATIENCE_S,
         alive: Callable[[], None] = lambda: None,
+        progress: Callable[[int], None] = lambda _: None,
     ) -> list[Got]:
         """Read a topic from its beginning: until `count` records are there, then to its end."""
         found: list[Got] = []
@@ -184,6 +185,7 @@ class Topics:
             while len(found) < count:
                 found += _polled(consumer)
                 alive()
+                progress(len(found))
                 if time.monotonic() > deadline:
                     seen = f"{len(found)} of {count} records in {topic} within {patience:.0f} s"
                     raise AssertionError(seen)
