@@ -1,8 +1,8 @@
 """Train the classifier of sign kinds: `python -m streamer.demo.training.sign_kind`.
 
-Cuts the signs out of 5,000 scenes of the training world, trains for 3,000 steps of 64, evaluates on
+Cuts the signs out of 5,000 scenes of the training world, trains for 1,000 steps of 64, evaluates on
 the crops of 1,000 scenes of the held-out world, and writes `streamer/demo/models/sign-kind/1`.
-About MINUTES minutes and 1 GB on two cores.
+About 6 minutes and 1.2 GB on two cores.
 """
 
 import argparse

@@ -57,10 +57,9 @@ def test_signs_lie_inside_the_picture_apart_and_are_16_pixels_or_more(world, siz
     assert found > 25
 
 
-def test_a_sign_fills_its_box_and_nothing_beyond():
-    """A sign is what a scene has more than the same street without it, up to post and camera."""
-    image, (sign,) = next(
-        (image, signs)
+def test_a_parking_sign_is_blue_where_its_box_is():
+    image, sign = next(
+        (image, signs[0])
         for image, signs in scenes("train", 60)
         if len(signs) == 1 and signs[0].xmax - signs[0].xmin > 60 and signs[0].label == "parking"
     )
