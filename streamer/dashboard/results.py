@@ -116,7 +116,11 @@ class Results:
         original = originals.find(prediction["source"])
         if original is None:
             return
-        outputs = {step: told["output"] for step, told in prediction["predictions"].items()}
+        outputs = {
+            step: [_best(entry) for entry in told["output"]]
+            for step, told in prediction["predictions"].items()
+            if isinstance(told["output"], list)
+        }
         picture = drawn(picture_of(original).pixels, outputs)
         picture.thumbnail((_PICTURE_SIDE, _PICTURE_SIDE))
         encoded = BytesIO()
@@ -131,6 +135,12 @@ class Results:
     def _keep(self, where: deque[dict[str, Any]], entry: dict[str, Any]) -> None:
         with self._lock:
             where.append(entry)
+
+
+def _best(entry: dict[str, Any]) -> dict[str, Any]:
+    """Keep the first label of a crop: a small picture has no room for more."""
+    inner = entry.get("output")
+    return {**entry, "output": inner[:1]} if isinstance(inner, list) else entry
 
 
 def _place(record: Record, prediction: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What a line tells of itself: counts for `/status` and the demo, and metrics."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
@@ -13,6 +13,8 @@ import structlog
 from streamer.pipeline.model import Model
 from streamer.records import Item, TopicPartition, Wave
 from streamer.telemetry import Metrics
+
+_RATE_OVER_S = 10.0
 
 
 @dataclass
@@ -43,6 +45,7 @@ class LineEvents:
         self._metrics = metrics
         self._lock = Lock()
         self._log = structlog.get_logger("line")
+        self._recent: deque[tuple[float, int]] = deque()
         self._answered: dict[TopicPartition, int] = {}
         self.counts = Counts()
         metrics.paused(topology, 0)
@@ -132,6 +135,8 @@ class LineEvents:
             self.counts.deadletters.update(letters)
             self.counts.dropped += dropped
             self._answered.update(wave.positions)
+            self._recent.append((monotonic(), len(items)))
+            self._forget_old()
             in_flight = self.counts.consumed - self.counts.done
         for (step, model, version), count in answers.items():
             self._metrics.predictions(self._topology, step, model, version, count)
@@ -144,6 +149,10 @@ class LineEvents:
             self._metrics.dropped(self._topology, dropped)
         self._metrics.records_done(self._topology, np.full(len(items), monotonic() - wave.born))
         self._metrics.in_flight(self._topology, in_flight, in_flight_bytes)
+
+    def _forget_old(self) -> None:
+        while self._recent and self._recent[0][0] < monotonic() - _RATE_OVER_S:
+            self._recent.popleft()
 
     def _tell(self, letters: Counter[tuple[str, str]], first: Item) -> None:
         """Log a wave's dead letters in one line, with the first of them as the example."""
@@ -162,7 +171,9 @@ class LineEvents:
         """Give the counts as plain values."""
         with self._lock:
             counts = self.counts
+            self._forget_old()
             return {
+                "records_per_second": sum(count for _, count in self._recent) / _RATE_OVER_S,
                 "records_consumed": counts.consumed,
                 "records_answered": counts.answered,
                 "records_dropped": counts.dropped,
