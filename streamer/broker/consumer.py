@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from kafka import KafkaConsumer, errors
+from kafka import KafkaAdminClient, KafkaConsumer, errors
 from kafka import TopicPartition as ClientPartition
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
@@ -124,6 +124,7 @@ class GroupConsumer:
         fixed = {**_FIXED, "group_id": group, "max_poll_records": max_poll_records}
         settings = merged(base, client, fixed, set(KafkaConsumer.DEFAULT_CONFIG))
         self._group = group
+        self._kafka = kafka
         try:
             self._client = KafkaConsumer(**settings)
             listener = _Listener(ownership, self._client._net.sleep, revoke_timeout)  # noqa: SLF001
@@ -279,6 +280,27 @@ class GroupConsumer:
     def group_metadata(self) -> ConsumerGroupMetadata:
         """Give the membership as it is this moment."""
         return self._client.group_metadata()
+
+    @property
+    def member_id(self) -> str:
+        """The name that the group knows this member by; empty while it is none."""
+        return str(self._client.group_metadata().member_id)
+
+    def members(self) -> set[str]:
+        """Ask who the group's members are now.
+
+        Raises:
+            BrokerError: Kafka does not say.
+        """
+        try:
+            admin = KafkaAdminClient(**client_settings(self._kafka))
+            try:
+                found = admin.describe_groups([self._group])
+            finally:
+                admin.close()
+        except errors.KafkaError as error:
+            raise broker_error(error, "asking for the group's members") from error
+        return {str(one["member_id"]) for one in found[self._group]["members"]}
 
     @property
     def joined(self) -> bool:

@@ -12,19 +12,21 @@ from threading import Lock
 
 from streamer.records import TopicPartition
 
-_NOTE = re.compile(r"streamer tries=(\d+)(?: step=(\d+))?")
+_NOTE = re.compile(r"streamer tries=(\d+)(?: step=(\d+))?(?: by=(\S+))?")
 _STEPS = (64, 8, 1)
 _NORMAL_TRIES = 1
 _TRIES_ALONE = 2
 """A record alone in the line may die twice before it is given up: the first may be chance."""
+_FIRST_ALONE = _NORMAL_TRIES + len(_STEPS)
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """How often the records behind a position were begun, and in steps of how many."""
+    """How often the records behind a position were begun, in steps of how many, and by whom."""
 
     tries: int = 0
     step: int | None = None
+    owner: str = ""
 
     @classmethod
     def read(cls, note: str) -> "Attempt":
@@ -32,25 +34,33 @@ class Attempt:
         match = _NOTE.fullmatch(note)
         if match is None:
             return cls()
-        return cls(int(match[1]), int(match[2]) if match[2] else None)
+        return cls(int(match[1]), int(match[2]) if match[2] else None, match[3] or "")
 
     @property
     def note(self) -> str:
         """The metadata that says it."""
         step = f" step={self.step}" if self.step is not None else ""
-        return f"streamer tries={self.tries}{step}" if self.tries else ""
+        owner = f" by={self.owner}" if self.owner else ""
+        return f"streamer tries={self.tries}{step}{owner}" if self.tries else ""
 
-    def again(self) -> "Attempt":
+    def again(self, owner: str = "") -> "Attempt":
         """Give the attempt after this one has failed."""
-        tries = self.tries + 1
-        if tries <= _NORMAL_TRIES:
-            return Attempt(tries)
-        return Attempt(tries, _STEPS[min(tries - _NORMAL_TRIES, len(_STEPS)) - 1])
+        return _attempt(self.tries + 1, owner)
+
+    def undone(self) -> "Attempt":
+        """Give the attempt before this one, which did not fail: its owner lives."""
+        return _attempt(max(self.tries - 1, 0), self.owner)
 
     @property
     def culprit_is_alone(self) -> bool:
         """Whether the very next record has killed its process again and again."""
         return self.step == 1 and self.tries > _NORMAL_TRIES + len(_STEPS) + _TRIES_ALONE - 1
+
+
+def _attempt(tries: int, owner: str) -> Attempt:
+    if tries <= _NORMAL_TRIES:
+        return Attempt(tries, None, owner)
+    return Attempt(tries, _STEPS[min(tries - _NORMAL_TRIES, len(_STEPS)) - 1], owner)
 
 
 @dataclass(slots=True)
@@ -73,18 +83,20 @@ class Caution:
         self._lock = Lock()
         self._states: dict[TopicPartition, _State] = {}
 
-    def settled(self, partition: TopicPartition, position: int, note: str) -> None:
+    def settled(self, partition: TopicPartition, position: int, attempt: Attempt) -> None:
         """Take over what the last owner noted beside the position."""
         with self._lock:
-            self._states[partition] = _State(Attempt.read(note), position)
+            self._states[partition] = _State(attempt, position)
 
-    def to_note(self, partition: TopicPartition) -> tuple[int, str, Attempt] | None:
+    def to_note(
+        self, partition: TopicPartition, owner: str = ""
+    ) -> tuple[int, str, Attempt] | None:
         """Give position and note to commit before the partition's first records enter the line."""
         with self._lock:
             state = self._states.get(partition)
             if state is None or state.begun:
                 return None
-            attempt = state.attempt.again()
+            attempt = state.attempt.again(owner)
             return state.position, attempt.note, attempt
 
     def noted(self, partition: TopicPartition, attempt: Attempt) -> None:
@@ -110,15 +122,20 @@ class Caution:
                 return None
             tries = state.attempt.tries
             # what lies behind it is begun afresh, in single steps once more
-            state.attempt = replace(state.attempt, tries=_NORMAL_TRIES + len(_STEPS))
+            state.attempt = replace(state.attempt, tries=_FIRST_ALONE)
             return tries - 1
 
     def note(self, partition: TopicPartition) -> str:
-        """Give the note of an ordinary commit: none, unless steps are still small."""
+        """Give the note of an ordinary commit: none, unless steps are still small.
+
+        A record that has passed alone is not the culprit: the next one is tried afresh.
+        """
         with self._lock:
             state = self._states.get(partition)
             if state is None or state.attempt.step is None:
                 return ""
+            if state.attempt.step == 1:
+                state.attempt = replace(state.attempt, tries=_FIRST_ALONE)
             return state.attempt.note
 
     def passed(self, partition: TopicPartition, records: int) -> None:

@@ -92,6 +92,10 @@ class Gatherer:
         held = (self._partitions[partition] for partition in self._order())
         return next((one.records[0][1] for one in held), 0)
 
+    def next_partition(self) -> TopicPartition:
+        """Give the partition whose turn it is, of those that hold records."""
+        return self._order()[0]
+
     def partitions_with_records(self) -> list[TopicPartition]:
         """Give the partitions of which records are held."""
         return [partition for partition, held in self._partitions.items() if held.records]

@@ -9,7 +9,7 @@ import structlog
 from streamer.broker import GroupConsumer, MissingPositionsError, OutOfRangeError, backoff
 from streamer.consume.assignment import Assignment
 from streamer.consume.beginnings import Beginnings
-from streamer.consume.caution import Caution
+from streamer.consume.caution import Attempt, Caution
 from streamer.consume.commits import Commits
 from streamer.consume.gather import Gatherer
 from streamer.errors import BrokerError
@@ -154,10 +154,11 @@ class Source:
         except BrokerError as error:
             self._wait_after(error)
             return None
-        if careful is not None:
-            partition, step = careful
+        if careful:
             if self._budget.taken_bytes:
                 return None
+            partition = self._gatherer.next_partition()  # each has its turn, none its company
+            step = self._caution.step(partition)
             wave = self._gatherer.cut(self._budget.left_bytes, only=partition, most=step)
             self._give_up(partition, wave)
         elif self._budget.fits(self._gatherer.next_cost_bytes()):
@@ -168,11 +169,11 @@ class Source:
         self._events.consumed(len(wave.items))
         return wave
 
-    def _begin_partitions(self) -> tuple[TopicPartition, int] | None:
-        """Note that partitions' first records are begun; find one that is to be taken in steps."""
-        careful = None
+    def _begin_partitions(self) -> bool:
+        """Note that partitions' first records are begun; tell if any is to be taken in steps."""
+        careful = False
         for partition in self._gatherer.partitions_with_records():
-            begun = self._caution.to_note(partition)
+            begun = self._caution.to_note(partition, self._consumer.member_id)
             if begun is not None:
                 position, note, attempt = begun
                 self._consumer.commit({partition: position}, {partition: note}.__getitem__)
@@ -185,9 +186,7 @@ class Source:
                         tries=attempt.tries,
                         step=attempt.step,
                     )
-            step = self._caution.step(partition)
-            if step is not None and careful is None:
-                careful = (partition, step)
+            careful = careful or self._caution.step(partition) is not None
         return careful
 
     def _give_up(self, partition: TopicPartition, wave: Wave) -> None:
@@ -326,6 +325,7 @@ class Source:
         for partition in sorted(partitions):
             try:
                 position, note = self._consumer.committed(partition) or (None, "")
+                attempt = self._attempt(note)
                 if position is None:
                     position = self._beginnings.first(partition)
                     self._consumer.commit({partition: position})
@@ -337,11 +337,18 @@ class Source:
                 continue
             if self._consumer.seek(partition, position):
                 self._events.begins(partition, position)
-                self._caution.settled(partition, position, note)
+                self._caution.settled(partition, position, attempt)
                 self._settled.add(partition)
                 epoch = self._assignment.epochs().get(partition)
                 if epoch is not None:  # what moves from here without records is committed too
                     self._gatherer.moved(partition, epoch, position)
+
+    def _attempt(self, note: str) -> Attempt:
+        """Read what the last owner noted: who is still a member has not died of its records."""
+        attempt = Attempt.read(note)
+        if attempt.owner and attempt.owner in self._consumer.members():
+            return attempt.undone()
+        return attempt
 
     def _step_back_in_range(self, positions: Mapping[TopicPartition, int]) -> None:
         """Go on where the log still has, or already has, records; count what was lost."""

@@ -114,6 +114,16 @@ class FakeConsumer(GroupConsumer):
             return Membership(self._coordinator.name, self._generation, self._member)
 
     @property
+    def member_id(self) -> str:
+        """The name that the group knows this member by; empty while it is none."""
+        return self._member
+
+    def members(self) -> set[str]:
+        """Give who the group's members are now."""
+        with self._cluster.changed:
+            return self._coordinator.members
+
+    @property
     def joined(self) -> bool:
         """Whether the member is in the group."""
         return self._generation != NOBODY

@@ -75,6 +75,11 @@ class Group:
             most.target.discard(movable[-1])
             least.target.add(movable[-1])
 
+    @property
+    def members(self) -> set[str]:
+        """The names of those that are members now."""
+        return set(self._members)
+
     def knows(self, member: str) -> bool:
         """Whether it is a member."""
         return member in self._members

@@ -10,7 +10,7 @@ def crashes(times: int, note: str = "") -> tuple[Caution, str]:
     """Let so many owners in a row begin the partition's records and die."""
     for _ in range(times):
         caution = Caution(wave_records=4096)
-        caution.settled(PARTITION, 10, note)
+        caution.settled(PARTITION, 10, Attempt.read(note))
         begun = caution.to_note(PARTITION)
         assert begun is not None
         _, note, attempt = begun
@@ -56,7 +56,7 @@ def test_small_steps_are_kept_over_commits_until_enough_records_have_passed() ->
 def test_records_are_noted_once_and_not_before_they_are_there() -> None:
     caution = Caution(wave_records=100)
     assert caution.to_note(PARTITION) is None
-    caution.settled(PARTITION, 5, "")
+    caution.settled(PARTITION, 5, Attempt())
     assert caution.to_note(PARTITION) == (5, "streamer tries=1", Attempt(1))
     caution.noted(PARTITION, Attempt(1))
     assert caution.to_note(PARTITION) is None
@@ -66,3 +66,19 @@ def test_partitions_that_went_are_forgotten() -> None:
     caution, _ = crashes(3)
     caution.forget(set())
     assert caution.step(PARTITION) is None
+
+
+def test_an_owner_that_lives_has_not_died_of_its_records() -> None:
+    attempt = Attempt(2, 64, "streamer-1")
+    assert Attempt.read(attempt.note) == attempt
+    assert attempt.undone() == Attempt(1, None, "streamer-1")
+    assert attempt.undone().again("streamer-2") == Attempt(2, 64, "streamer-2")
+    assert Attempt().undone() == Attempt()
+
+
+def test_a_record_that_passes_alone_clears_the_next_one() -> None:
+    caution, _ = crashes(5)
+    note = caution.note(PARTITION)
+    assert note == "streamer tries=4 step=1"
+    caution, _ = crashes(1, note)
+    assert caution.give_up(PARTITION) is None

@@ -16,6 +16,8 @@ GONE = BrokerError("committing: the coordinator is gone", retriable=True)
 class Consumer:
     """A group member on logs in memory; `script` holds what happens in the next polls."""
 
+    member_id = "streamer-1"
+
     def __init__(self, assignment, clock):
         self.gate = assignment
         self.clock = clock
@@ -37,6 +39,9 @@ class Consumer:
         self.gate.assigned(partitions)
         for partition in partitions:
             self.positions[partition] = self.stored.get(partition)
+
+    def members(self):
+        return {self.member_id}
 
     def take(self, *partitions):
         self.gate.taken(partitions)
