@@ -12,11 +12,11 @@ _HOST = "127.0.0.1"
 
 
 @contextmanager
-def proxied(folder: Path) -> Iterator[tuple[str, str, Proxy]]:
+def proxied(folder: Path) -> Iterator[tuple[str, str, Proxy, EmbeddedKafka]]:
     """Start a broker with two listeners.
 
     Yields:
-        Its own address, the address of the way through the proxy, and the proxy.
+        Its own address, the address of the way through the proxy, the proxy, and the broker.
     """
     direct, hidden, controller, shown = free_ports(4)
     listeners = {"PLAINTEXT": direct, "PROXIED": hidden, "CONTROLLER": controller}
@@ -31,4 +31,4 @@ def proxied(folder: Path) -> Iterator[tuple[str, str, Proxy]]:
         Proxy(shown, hidden) as proxy,
         EmbeddedKafka(port=direct, data_dir=folder, properties=properties) as kafka,
     ):
-        yield kafka.bootstrap_servers, f"{_HOST}:{shown}", proxy
+        yield kafka.bootstrap_servers, f"{_HOST}:{shown}", proxy, kafka

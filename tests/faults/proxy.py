@@ -62,12 +62,16 @@ class Proxy:
             except TimeoutError:
                 continue
             except OSError:
-                return
+                if self._closing.is_set():
+                    return
+                continue
             try:
                 broker = socket.create_connection((_HOST, self._target), timeout=5)
             except OSError:
                 _broken(client)
                 continue
+            client.settimeout(None)
+            broker.settimeout(None)
             if self._mode == "reset":
                 self.harmed += 1
                 _broken(client)
@@ -76,7 +80,6 @@ class Proxy:
             with self._lock:
                 self._sockets |= {client, broker}
             for one, other in ((client, broker), (broker, client)):
-                one.settimeout(None)
                 Thread(target=self._carry, args=(one, other), name="carry", daemon=True).start()
 
     def _carry(self, origin: socket.socket, goal: socket.socket) -> None:

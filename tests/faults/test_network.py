@@ -11,7 +11,7 @@ from streamer.embedded import EmbeddedCluster
 @pytest.mark.timeout(400)
 def test_a_network_that_stalls_breaks_or_loses_bytes_loses_no_record(tmp_path):
     with (
-        proxied(tmp_path / "broker") as (direct, shown, proxy),
+        proxied(tmp_path / "broker") as (direct, shown, proxy, _),
         Site(direct, tmp_path, reached=shown) as site,
     ):
         modes = ["stall", "reset", "halve"]
