@@ -1,6 +1,7 @@
 """A topology with its topics, its load, its daemons and its watch."""
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,7 +111,8 @@ class Flow:
             **settings,
         }
         environment = {f"STREAMER_{name}": value for name, value in given.items()}
-        environment |= {"PYTHONPATH": str(_CHILD), "STREAM_FAULTS_DELAY_MS": str(delay_ms)}
+        path = os.pathsep.join(filter(None, [str(_CHILD), os.environ.get("PYTHONPATH")]))
+        environment |= {"PYTHONPATH": path, "STREAM_FAULTS_DELAY_MS": str(delay_ms)}
         if deadly:
             environment["STREAM_FAULTS_DEADLY"] = str(DEADLY)
         daemon = Daemon([self.file], environment, self.site.folder)

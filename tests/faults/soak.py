@@ -26,11 +26,12 @@ from faults.flow import Flow, Site
 from faults.ledger import Verdict
 from faults.proxied import proxied
 from faults.proxy import Mode, Proxy
+from faults.watch import Ends
 from streamer.embedded import EmbeddedKafka
 
 _MODES: tuple[Mode, ...] = ("stall", "reset", "halve")
 _RECOVERED_S = 30
-_PATIENCE_S = 180
+_PATIENCE_S = 90
 
 
 @dataclass
@@ -44,6 +45,7 @@ class Soak:
     running: dict[str, list[Daemon]] = field(default_factory=dict)
     recovered_s: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     rss_mb: list[float] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
 
     def start(self) -> None:
         """Start two daemons a flow, and wait for their first answers."""
@@ -61,12 +63,25 @@ class Soak:
         kind = fault()
         mended = time.monotonic()
         behind = [(flow, flow.watch.ends()) for flow in self.flows]
-        again = max(flow.at_work(ends, _PATIENCE_S) for flow, ends in behind)
+        again = max(self._answered_again(kind, flow, ends) for flow, ends in behind)
         self.recovered_s[kind].append(again - mended)
         self._look_after()
         told = f"{datetime.now(UTC):%H:%M:%S} {kind}: answered again {again - mended:.1f} s later"
         sys.stdout.write(f"{told}, {self.rss_mb[-1]:.0f} MiB\n")
         sys.stdout.flush()
+
+    def _answered_again(self, kind: str, flow: Flow, ends: Ends) -> float:
+        """Wait until a flow is at work; one that is not in time is noted, and begun anew."""
+        try:
+            return flow.at_work(ends, _PATIENCE_S)
+        except AssertionError:
+            self.stuck.append(f"{kind}: {flow.delivery}")
+            for daemon in self.running[flow.name]:
+                sys.stdout.write(f"stuck after {kind}: {daemon.text[-3000:]}\n")
+                sys.stdout.write(f"{daemon.status(flow.name)}\n")
+                daemon.kill()
+            self.running[flow.name] = [flow.daemon(delay_ms=1) for _ in range(2)]
+            return flow.at_work(patience=_PATIENCE_S)
 
     def _kill(self) -> str:
         flow, daemon = self._one()
@@ -165,6 +180,8 @@ def report(soak: Soak, verdicts: list[Verdict], seed: int, took_s: float) -> str
     third = max(len(soak.rss_mb) // 3, 1)
     early, late = max(soak.rss_mb[:third]), max(soak.rss_mb[-third:])
     lines += ["", f"Largest daemon: {early:.0f} MiB in the first third, {late:.0f} in the last."]
+    if soak.stuck:
+        lines += ["", f"Not answered again within {_PATIENCE_S} s: {'; '.join(soak.stuck)}."]
     return "\n".join(lines) + "\n"
 
 
