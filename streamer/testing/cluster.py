@@ -20,8 +20,8 @@ Call = Literal[
 
 Fault = Literal["fails", "fatal", "lost", "half", "done"]
 """How a call fails: `fails` (nothing was done, worth another try), `fatal` (not worth one),
-`lost` (append: the record expires unsent, which the client's commit does not notice), `half`
-(flush: the first half is written; commit: the positions are in the transaction, which stays open),
+`lost` (append: the partition has lost its leader, this record and those behind it expire unsent,
+which the client's commit does not notice), `half` (flush: the first half is written; commit: the positions are in the transaction, which stays open),
 `done` (done, but the answer is lost)."""
 
 

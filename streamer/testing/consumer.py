@@ -276,7 +276,11 @@ class FakeConsumer(GroupConsumer):
 
     def _commit(self, positions: Mapping[TopicPartition, int], note: Note) -> None:
         with self._cluster.changed:
-            refusal = self._coordinator.refusal(self.group_metadata(), transactional=False)
+            refusal = (
+                "CommitFailedError"  # the client does not even ask
+                if self._generation == NOBODY
+                else self._coordinator.refusal(self.group_metadata(), transactional=False)
+            )
             if refusal is not None:
                 raise BrokerError(f"committing: {refusal}", retriable=True)
             self._coordinator.commit({p: (at, note(p)) for p, at in positions.items()})

@@ -40,6 +40,7 @@ class FakeProducer(Producer):
         self._id = transactional_id
         self._failed = False
         self._unsent: list[FakePending] = []
+        self._leaderless: set[tuple[str, int]] = set()
         cluster.called("open")
         with cluster.changed:
             self._epoch = 0 if transactional_id is None else cluster.register(transactional_id)
@@ -67,7 +68,10 @@ class FakeProducer(Producer):
         except BrokerError as error:
             pending.outcome = error
             return pending
+        where = record.topic, partition
         if fault == "lost":
+            self._leaderless.add(where)
+        if where in self._leaderless:
             pending.outcome = BrokerError("a record expired", retriable=True)
         else:
             self._unsent.append(pending)

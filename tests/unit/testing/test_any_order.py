@@ -182,6 +182,9 @@ class AnyOrder(RuleBasedStateMachine):
         self.script = deque()
         self.busy = None
         self.members = [self.start(0), self.start(1)]
+        self.records_come(0, ["plain"] * 5)
+        for number in (0, 1, 0, 1):
+            self.turn(number, 0)
 
     def start(self, number):
         while True:
@@ -209,7 +212,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     # one member at work
 
-    @rule(number=MEMBERS, room=st.integers(0, 3))
+    @rule(number=MEMBERS, room=st.integers(1, 3))
     def turn(self, number, room):
         self.do(number, lambda member: member.turn(room))
 
@@ -287,6 +290,12 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(number=MEMBERS, told=st.booleans())
     def evicted(self, number, told):
         self.members[number].consumer.evict(told=told)
+
+    @rule(number=MEMBERS, told=st.booleans())
+    def forgotten(self, number, told):
+        """The group gives a member up, and another one answers what it has in its line."""
+        self.members[number].consumer.evict(told=told)
+        self.meanwhile(1 - number, publishing=True)
 
     @precondition(lambda self: self.delivery == "exactly-once")
     @rule()
