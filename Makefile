@@ -57,6 +57,11 @@ format: venv ## rewrite the code the way lint wants it
 test: lint ## lint, then every test in its short form, real broker included
 	$(PYTEST) $(ARGS)
 
+.PHONY: soak
+soak: venv ## volume tests, then half an hour of random faults (ARGS="--minutes 5" for less)
+	$(PYTEST) -m long
+	PYTHONPATH=tests $(BIN)/python -m faults.soak $(ARGS)
+
 .PHONY: lock
 lock: venv ## resolve requirements/ anew from pyproject.toml (UPGRADE=1: take newer versions)
 	$(LOCK) pyproject.toml --extra cpu --extra dev -o requirements/dev.txt
