@@ -19,10 +19,15 @@ Call = Literal[
 """What clients ask for: of a producer, and of a consumer."""
 
 Fault = Literal["fails", "fatal", "lost", "half", "done"]
-"""How a call fails: `fails` (nothing was done, worth another try), `fatal` (not worth one),
-`lost` (append: the partition has lost its leader, this record and those behind it expire unsent,
-which the client's commit does not notice), `half` (flush: the first half is written; commit: the positions are in the transaction, which stays open),
-`done` (done, but the answer is lost)."""
+"""How a call fails.
+
+- `fails`: nothing was done, another try is worth it; `fatal`: none is.
+- `lost` (append): the partition has lost its leader; this record and those behind it expire
+  unsent, which the client's commit does not notice.
+- `half` (flush): the first half is written; (commit): the positions are in the transaction, which
+  stays open.
+- `done`: all is done, but the answer is lost.
+"""
 
 
 @dataclass(slots=True)

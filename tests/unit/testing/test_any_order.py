@@ -28,7 +28,7 @@ from streamer.testing.log import Outcome, Transaction
 
 PARTITIONS = (at(0), at(1))
 MEMBERS = st.integers(0, 1)
-MANY = 10_000
+MANY = 200
 FAULTS = {
     "append": ["fails", "lost"],
     "flush": ["fails", "half", "done"],
@@ -64,10 +64,11 @@ class Member:
         self.commits = Commits(0.0)
         self.consumer = kafka.consumer(self.topology, self.assignment)
         exactly_once = delivery == "exactly-once"
+        clock = count(0.0, 0.3).__next__
         self.source = Source(
             self.consumer,
             self.assignment,
-            Gatherer(WaveLimits(max_records=6), lambda _record: 1),
+            Gatherer(WaveLimits(max_records=6), lambda _record: 1, clock=clock),
             self.budget,
             self.caution,
             None if exactly_once else self.commits,
@@ -75,7 +76,7 @@ class Member:
             out_of_range="stop",
             max_wait=0,
             events=Events(),
-            clock=count(0.0, 0.3).__next__,
+            clock=clock,
             sleep=lambda _seconds: None,
         )
         self.line = deque()

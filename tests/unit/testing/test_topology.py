@@ -161,7 +161,7 @@ def test_a_broken_model_ends_the_test_with_its_error(file):
     with TopologyTest(file(), sessions={"mood": broken}) as test:
         for _ in range(30):
             test.send("messages", "good")
-        with pytest.raises(BrokenModelError, match="20 records in a row.*no weights"):
+        with pytest.raises(BrokenModelError, match=r"20 records in a row.*no weights"):
             test.predictions()
 
 
@@ -190,16 +190,16 @@ def test_a_function_that_is_no_model_is_told_so(file, model, told):
 
 
 def test_a_slip_in_the_test_is_named(file):
-    with pytest.raises(ConfigError, match="no model .'moods'.; its models are .'mood'."):
+    with pytest.raises(ConfigError, match=r"no model .'moods'.; its models are .'mood'."):
         TopologyTest(file(), sessions={"moods": good})
     with TopologyTest(file(), sessions={"mood": good}) as test:
-        with pytest.raises(ConfigError, match="reads .'messages'., not 'message'"):
+        with pytest.raises(ConfigError, match=r"reads .'messages'., not 'message'"):
             test.send("message", "good")
         with pytest.raises(ConfigError, match="1 partitions; got 1"):
             test.send("messages", "good", partition=1)
         test.send("messages", "good")
         [prediction] = test.predictions()
-        with pytest.raises(StreamerError, match="one of the steps .'mood'.; got 'predict'"):
+        with pytest.raises(StreamerError, match=r"one of the steps .'mood'.; got 'predict'"):
             prediction.output("predict")
 
 
@@ -214,14 +214,18 @@ def test_what_is_not_answered_is_told_by_partition(file):
     with TopologyTest(file(), sessions={"mood": good}, patience=0.05) as test:
         test.kafka.fail("poll", *["fails"] * 10)
         test.send("messages", "good")
-        with pytest.raises(NotAnsweredError, match="messages/0: 1 records from offset 0 on"):
+        with pytest.raises(NotAnsweredError, match=r"messages/0: 1 records from offset 0 on"):
             test.predictions()
 
 
 def test_an_error_of_the_test_itself_is_not_hidden(file):
-    with pytest.raises(ZeroDivisionError), TopologyTest(file(), sessions={"mood": good}) as test:
-        test.send("messages", "good")
-        raise ZeroDivisionError
+    def run():
+        with TopologyTest(file(), sessions={"mood": good}) as test:
+            test.send("messages", "good")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run()
 
 
 # settings
