@@ -1,12 +1,13 @@
 """A topology's steps with their models loaded, and what follows for the line."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from streamer.config import Topology
-from streamer.errors import ConfigError
+from streamer.errors import ConfigError, ModelError
 from streamer.models import Manifest
 from streamer.pipeline.model import Models
 from streamer.pipeline.step import Step, StepEvents
@@ -43,24 +44,19 @@ def assembled(topology: Topology, file: Path, models: Models, events: StepEvents
     input_bytes = 0
     for name, config in topology.steps.items():
         where = f"{file}: steps.{name}"
-        ref = topology.models[config.model]
-        version = models.version(ref, file.parent, config.task)
-        task = task_named(config.task or version.manifest.task)
-        if config.task and version.manifest.task != config.task:
-            message = (
-                f"{where}.task: '{config.task}', but the model '{version.manifest.name}' "
-                f"is made for '{version.manifest.task}'"
+        with _named(f"{file}: models.{config.model}"):
+            model = models.open(topology.models[config.model], file.parent, config.task)
+        manifest = model.version.manifest
+        with _named(where):
+            task = task_named(config.task or manifest.task)
+            interpreter = interpreter_for(
+                manifest, task.name, threshold=config.threshold, top_k=config.top_k
             )
-            raise ConfigError(message)
-        model = models.open(ref, file.parent, config.task)
-        interpreter = interpreter_for(
-            version.manifest, task.name, threshold=config.threshold, top_k=config.top_k
-        )
         if config.from_:
             _crops_fit(where, config.from_, {s.name: s.task for s in steps}, task.kinds)
         else:
-            kinds.add(_kind(where, topology.source.format, task.kinds))
-            input_bytes += _input_bytes(version.manifest)
+            kinds.add(_kind(where, topology.source.format, model.preprocessor.kind))
+            input_bytes += _input_bytes(manifest)
         steps.append(Step(name, config, task.name, model, interpreter, events))
     if len(kinds) != 1:
         message = f"{file}: steps on the record take different things: {', '.join(sorted(kinds))}"
@@ -68,16 +64,22 @@ def assembled(topology: Topology, file: Path, models: Models, events: StepEvents
     return Assembly(steps, kinds.pop(), input_bytes)
 
 
-def _kind(where: str, form: str, kinds: frozenset[Kind]) -> Kind:
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    """Say in an error which file and key it is about."""
+    try:
+        yield
+    except (ConfigError, ModelError) as error:
+        raise type(error)(f"{where}: {error}") from error
+
+
+def _kind(where: str, form: str, kind: Kind) -> Kind:
     """Say what a record must be decoded to for a step."""
-    fitting = kinds & {"image", "text", "pair"} if form == "json" else kinds & {form}
-    if not fitting:
-        hint = " (a pair of sentences comes as source.format: json)" if "pair" in kinds else ""
-        message = (
-            f"{where}: the task takes {' or '.join(sorted(kinds))}, the source is {form}{hint}"
-        )
+    if form not in ("json", kind):
+        hint = " (a pair of sentences comes as source.format: json)" if kind == "pair" else ""
+        message = f"{where}: the model takes {kind}, the source is {form}{hint}"
         raise ConfigError(message)
-    return min(fitting)
+    return kind
 
 
 def _crops_fit(where: str, origin: str, tasks: dict[str, str], kinds: frozenset[Kind]) -> None:
