@@ -6,6 +6,7 @@ though both are legal; so records go straight into its accumulator, the partitio
 
 from collections.abc import Mapping
 from contextlib import suppress
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -25,6 +26,8 @@ _LINGER_MS = 5
 _RETRY_BACKOFF_MS = 10
 _BUFFER_RECORD_BYTES = 128 * 2**20
 _FLUSH_GRACE_S = 5.0
+_COMMIT_LEAST_S = 1.0
+_BLOCK_MS = 15_000
 _FORCED_CLOSE_S = 1.0
 _OFFSET_OF_ABORTED = -1
 _FIXED: dict[str, Any] = {
@@ -130,10 +133,13 @@ class Producer:
             "retry_backoff_ms": _RETRY_BACKOFF_MS,
             "max_request_size": _BUFFER_RECORD_BYTES,
             "delivery_timeout_ms": int(kafka.delivery_timeout * 1000),
+            "max_block_ms": _BLOCK_MS,
             "allow_auto_create_topics": False,
         }
         settings = merged(base, client or {}, fixed, set(KafkaProducer.DEFAULT_CONFIG))
         self._timeout = kafka.delivery_timeout
+        self._transaction_s = kafka.transaction_timeout
+        self._ends_at = inf  # of the transaction, if there is one
         self._known: set[str] = set()
         try:
             self._client = KafkaProducer(**settings)
@@ -192,7 +198,7 @@ class Producer:
         Raises:
             BrokerError: neither happened within the delivery timeout.
         """
-        deadline = monotonic() + self._timeout + _FLUSH_GRACE_S
+        deadline = min(monotonic() + self._timeout + _FLUSH_GRACE_S, self._ends_at)
         while True:
             try:
                 self._client.flush(timeout=max(deadline - monotonic(), 0))
@@ -206,6 +212,7 @@ class Producer:
         """Open a transaction."""
         try:
             self._client.begin_transaction()
+            self._ends_at = monotonic() + self._transaction_s
         except errors.KafkaError as error:
             raise producer_error(error, "opening a transaction") from error
 
@@ -215,16 +222,29 @@ class Producer:
         group: ConsumerGroupMetadata,
         note: Note = no_note,
     ) -> None:
-        """End the transaction with the positions in it; nothing of it is seen before."""
+        """End the transaction with the positions in it; nothing of it is seen before.
+
+        The client's own calls have no time limit, and after a lost connection may wait for ever
+        for an answer that never comes.
+        """
+        manager = self._client._transaction_manager  # noqa: SLF001 - see the module's docstring
         try:
             if positions:
-                self._client.send_offsets_to_transaction(offsets_of(positions, note), group)
-            self._client.commit_transaction()
+                offsets = offsets_of(positions, note)
+                self._wait_for(manager.send_offsets_to_transaction(offsets, group))
+            self._wait_for(manager.begin_commit())
         except FENCED as error:
             message = f"the transaction was refused: {type(error).__name__}"
             raise BrokerError(message, retriable=True) from error
         except errors.KafkaError as error:
             raise producer_error(error, "committing a transaction") from error
+
+    def _wait_for(self, result: Any) -> None:
+        """Wait for a step of the commit as long as the broker keeps the transaction open."""
+        self._client._sender.wakeup()  # noqa: SLF001
+        left = max(self._ends_at - monotonic(), _COMMIT_LEAST_S)
+        if not result.wait(timeout_ms=left * 1000):
+            raise BrokerError("committing a transaction: no answer in time", retriable=True)
 
     def close(self, timeout: float = 5.0) -> None:
         """Close; what is not acknowledged by then is given up, at once with a timeout of 0."""

@@ -5,6 +5,7 @@ from kafka import TopicPartition as ClientPartition
 from kafka import errors
 from kafka.producer.producer_batch import ProducerBatch
 from kafka.producer.record_accumulator import RecordAccumulator
+from kafka.producer.transaction_manager import TransactionalRequestResult
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
 from streamer.broker import Pending, Producer
@@ -68,6 +69,8 @@ def producer(client):
     made = Producer.__new__(Producer)
     made._client = client
     made._timeout = 1.0
+    made._transaction_s = 0.0
+    made._ends_at = float("inf")
     made._known = set()
     return made
 
@@ -214,3 +217,29 @@ def test_errors_of_the_client_say_who_has_to_act(error, retriable, told):
 )
 def test_what_ends_a_producer_only_is_tried_again_with_a_new_one(error, retriable):
     assert producer_error(error, "writing").retriable is retriable
+
+
+class Silent:
+    """A transaction manager whose requests are never answered."""
+
+    def __init__(self):
+        self.asked = []
+
+    def send_offsets_to_transaction(self, offsets, group):
+        self.asked.append("offsets")
+        return TransactionalRequestResult()
+
+    def begin_commit(self):
+        self.asked.append("commit")
+        return TransactionalRequestResult()
+
+
+def test_a_commit_that_is_never_answered_is_given_up(producer, client, monkeypatch):
+    monkeypatch.setattr("streamer.broker.producer._COMMIT_LEAST_S", 0.01)
+    client._transaction_manager = Silent()
+    client.begin_transaction = lambda: None
+    producer.begin()
+    with pytest.raises(BrokerError, match="no answer in time") as found:
+        producer.commit({TopicPartition("texts", 0): 7}, None)
+    assert found.value.retriable
+    assert client._transaction_manager.asked == ["offsets"]
