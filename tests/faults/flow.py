@@ -72,7 +72,8 @@ class Flow:
         self.site = site
         self.delivery: Delivery = delivery
         self.partitions = partitions
-        self.source = site.topics.make(partitions, prefix="texts")
+        any_time = {"message.timestamp.after.max.ms": str(2**62)}
+        self.source = site.topics.make(partitions, prefix="texts", configs=any_time)
         self.sink = site.topics.make(2, prefix="moods")
         self.letters = site.topics.make(2, prefix="letters")
         self.name = f"flow-{uuid4().hex[:8]}"

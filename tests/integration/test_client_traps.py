@@ -134,7 +134,7 @@ def test_a_member_that_was_evicted_has_no_generation_and_is_not_fenced(producer,
     one.send(sink, b"answered twice")
     one.send_offsets_to_transaction(_offsets(source, 2), metadata)
     one.commit_transaction()
-    assert topics.committed(group, source) == {0: 2}
+    eventually(lambda: topics.committed(group, source) == {0: 2}, "the position is committed")
 
 
 def test_a_record_without_a_key_goes_to_a_partition_by_chance(producer, topics):
