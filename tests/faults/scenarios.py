@@ -39,6 +39,14 @@ class Outcome:
     unexplained: int = 0
     notes: list[str] = field(default_factory=list)
 
+    def __str__(self) -> str:
+        times = sorted(self.recovered_s) or [0.0]
+        return (
+            f"{self.name}, {self.delivery}: {self.faults} faults, {self.in_flight} in flight; "
+            f"{self.verdict}; unexplained {self.unexplained}; answered again after "
+            f"{times[len(times) // 2]:.1f} s, longest {times[-1]:.1f} s; {'; '.join(self.notes)}"
+        )
+
     def require(self) -> None:
         """Fail unless the guarantee held."""
         held = self.verdict.exactly_once
