@@ -140,8 +140,7 @@ class Flow:
         ends = self.site.topics.ends(self.source)
 
         def seen() -> bool:
-            for daemon in self.daemons[-1:]:
-                daemon.alive()
+            assert any(one.process.poll() is None for one in self.daemons), "no daemon is left"
             committed = self.site.topics.committed(self.name, self.source)
             return all(committed.get(partition, 0) >= end for partition, end in ends.items())
 
