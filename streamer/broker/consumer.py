@@ -125,6 +125,8 @@ class GroupConsumer:
         settings = merged(base, client, fixed, set(KafkaConsumer.DEFAULT_CONFIG))
         self._group = group
         self._kafka = kafka
+        self._ownership = ownership
+        self._named = ""
         try:
             self._client = KafkaConsumer(**settings)
             listener = _Listener(ownership, self._client._net.sleep, revoke_timeout)  # noqa: SLF001
@@ -140,6 +142,7 @@ class GroupConsumer:
             OutOfRangeError: retention has passed a position.
             BrokerError: Kafka refuses.
         """
+        self._finish_joining()
         try:
             polled = self._client.poll(timeout_ms=int(timeout * 1000))
         except errors.NoOffsetForPartitionError as error:
@@ -151,6 +154,8 @@ class GroupConsumer:
             ) from error
         except errors.KafkaError as error:
             raise broker_error(error, "reading") from error
+        finally:
+            self._notice_new_name()
         return {
             TopicPartition(*partition): [
                 Record(
@@ -166,6 +171,26 @@ class GroupConsumer:
             ]
             for partition, records in polled.items()
         }
+
+    def _finish_joining(self) -> None:
+        """Let a join that changed metadata began go on: the client forgets it between two polls."""
+        coordinator = self._client._coordinator  # noqa: SLF001 - it has no public word for it
+        if coordinator.rejoining and not coordinator.need_rejoin():
+            coordinator.request_rejoin()
+
+    def _notice_new_name(self) -> None:
+        """Take partitions over anew where the group knows this member by another name.
+
+        A member that was evicted while it was frozen may join again without the client saying that
+        its partitions were lost; somebody else has read on meanwhile.
+        """
+        name = self.member_id
+        if not name or name == self._named:
+            return
+        if self._named and (kept := self.assignment()):
+            self._ownership.taken(kept)
+            self._ownership.assigned(kept)
+        self._named = name
 
     def position(self, partition: TopicPartition) -> int | None:
         """Give the offset read next; None while it is not known or the partition is gone."""
@@ -278,8 +303,9 @@ class GroupConsumer:
             raise broker_error(error, "committing") from error
 
     def group_metadata(self) -> ConsumerGroupMetadata:
-        """Give the membership as it is this moment."""
-        return self._client.group_metadata()
+        """Give the membership as it is this moment; none under a name not yet taken note of."""
+        found = self._client.group_metadata()
+        return found if found.member_id == self._named else ConsumerGroupMetadata(self._group)
 
     @property
     def member_id(self) -> str:
