@@ -43,6 +43,9 @@ FAULTS = {
 }
 
 
+ALL_FAULTS = [(call, fault) for call, faults in FAULTS.items() for fault in faults]
+
+
 class Killed(BaseException):
     """The process is gone, at whatever it was."""
 
@@ -223,7 +226,7 @@ class AnyOrder(RuleBasedStateMachine):
         number=MEMBERS,
         together=st.integers(1, 3),
         faults=st.lists(
-            st.sampled_from([(call, fault) for call, all_ in FAULTS.items() for fault in all_]),
+            st.sampled_from(ALL_FAULTS),
             max_size=3,
         ),
         script=st.lists(
@@ -246,6 +249,10 @@ class AnyOrder(RuleBasedStateMachine):
         self.do(number, lambda member: member.publish(together))
         self.kafka.heal()
         self.script.clear()
+
+    @rule(number=MEMBERS, fault=st.sampled_from(ALL_FAULTS))
+    def fail_once(self, number, fault):
+        self.publish(number, 1, [fault], [])
 
     def do(self, number, work):
         self.calls, self.busy = 0, number
@@ -339,8 +346,10 @@ class AnyOrder(RuleBasedStateMachine):
             self.reached[partition] = position
             expected = [offset for offset in self.visible(partition) if offset < position]
             out, letters = self.answers(partition)
+            # at-least-once may answer one again, and give it up then
+            both = set(out) & set(letters)
             for offsets in (out, letters):
-                first = list(dict.fromkeys(offsets))
+                first = [offset for offset in dict.fromkeys(offsets) if offset not in both]
                 assert first == sorted(first)
             if self.delivery == "exactly-once":
                 assert sorted(out + letters) == expected
@@ -396,5 +405,5 @@ def quiet():
 
 TestExactlyOnce = ExactlyOnceInAnyOrder.TestCase
 TestAtLeastOnce = AtLeastOnceInAnyOrder.TestCase
-TestExactlyOnce.settings = settings(max_examples=100, stateful_step_count=25)
-TestAtLeastOnce.settings = settings(max_examples=100, stateful_step_count=25)
+TestExactlyOnce.settings = settings(max_examples=60, stateful_step_count=25)
+TestAtLeastOnce.settings = settings(max_examples=60, stateful_step_count=25)
