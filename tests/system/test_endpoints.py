@@ -10,6 +10,7 @@ from support import tiny
 from support.topics import Sent
 from support.waiting import eventually
 
+MODELS = Path(__file__).parents[2] / "streamer" / "demo" / "models"
 METRICS = (
     "streamer_records_consumed_total",
     "streamer_predictions_total",
@@ -98,24 +99,32 @@ def both(first, second, name):
     return [*first.status(name)["assignment"], *second.status(name)["assignment"]]
 
 
-@pytest.mark.parametrize("demo", ["similarity"])
-def test_a_demo_model_answers_soon_after_its_start(demo, topics, daemons, capsys):
+DEMOS = {
+    "sentences": ("json", b'{"sentence1": "A dog runs.", "sentence2": "A dog is running."}'),
+    "intents": ("text", b"my card has not arrived"),
+    "signs": ("image", tiny.picture("green", (480, 640))),
+    "sign-kind": ("image", tiny.picture("red", (64, 64))),
+}
+
+
+@pytest.mark.parametrize("model", DEMOS)
+def test_a_demo_model_answers_soon_after_its_start(model, topics, daemons, capsys):
+    form, value = DEMOS[model]
     source, sink = topics.make(1), topics.make(1)
-    models = Path(__file__).parents[2] / "streamer" / "demo" / "models"
     topics.own(f"{sink}.deadletters")
-    pair = {"sentence1": "A dog runs.", "sentence2": "A dog is running."}
-    topics.send(source, [json.dumps(pair).encode()])
+    topics.send(source, [value])
     topology = {
-        "name": f"{demo}-{sink[-8:]}",
-        "source": {"topics": [source], "format": "json"},
-        "model": "sentences",
+        "name": f"{model}-{sink[-8:]}",
+        "source": {"topics": [source], "format": form},
+        "model": model,
         "sink": {"topic": sink},
     }
-    daemon = daemons.start(topology, MODELS__DIR=str(models))
+    daemon = daemons.start(topology, MODELS__DIR=str(MODELS))
     (answer,) = topics.read(sink, 1, alive=daemon.alive)
     took = time.monotonic() - daemon.started
     with capsys.disabled():
-        sys.stdout.write(f"\n{demo}: first prediction {took:.2f} s after the process's start\n")
+        sys.stdout.write(f"\n{model}: first prediction {took:.2f} s after the process's start\n")
     (said,) = answer.json["predictions"].values()
-    assert said["output"]["score"] > 0.5
+    assert said["model"] == model
+    assert daemon.get("/readyz")[0] == 200
     assert daemon.stop() == 0
