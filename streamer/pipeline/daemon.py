@@ -21,6 +21,7 @@ from streamer.pipeline.identity import transactional_id
 from streamer.pipeline.line import Line
 from streamer.pipeline.model import Models
 from streamer.pipeline.topics import prepare_topics, topic_findings
+from streamer.runtime import steady_memory
 from streamer.telemetry import Metrics
 
 _WATCH_EVERY_S = 0.1
@@ -229,6 +230,7 @@ class Daemon:
 
 def run_topologies(files: Sequence[Path], settings: Settings) -> int:
     """Run the daemon in the foreground; give its exit code."""
+    steady_memory()
     return Daemon(files, settings).run()
 
 

@@ -8,6 +8,7 @@ from faults.proxied import proxied
 from streamer.embedded import EmbeddedCluster
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_a_network_that_stalls_breaks_or_loses_bytes_loses_no_record(tmp_path):
     with (
@@ -19,6 +20,7 @@ def test_a_network_that_stalls_breaks_or_loses_bytes_loses_no_record(tmp_path):
     outcome.require()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_brokers_of_a_cluster_die_in_turn(tmp_path):
     with EmbeddedCluster() as cluster, Site(cluster.bootstrap_servers, tmp_path) as site:
