@@ -94,7 +94,7 @@ def test_a_transaction_takes_the_positions_of_the_refused_one_before_it(
     one.begin_transaction()
     one.send_offsets_to_transaction(_offsets(other, 1), consumer.group_metadata())
     one.commit_transaction()
-    assert topics.committed(group, other) == {0: 1}
+    eventually(lambda: topics.committed(group, other) == {0: 1}, "the position is committed")
     assert topics.committed(group, source) == {0: 2}  # nobody has answered these two
 
 
