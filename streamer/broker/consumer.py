@@ -110,8 +110,8 @@ class GroupConsumer:
         base = {
             **client_settings(kafka),
             "metrics_enabled": False,
-            "fetch_max_bytes": 16 * 2**20,
-            "max_partition_fetch_bytes": 4 * 2**20,
+            "fetch_max_bytes": 4 * 2**20,
+            "max_partition_fetch_bytes": 2**20,
             "fetch_max_wait_ms": 250,
             "session_timeout_ms": int(kafka.session_timeout * 1000),
             "heartbeat_interval_ms": int(kafka.heartbeat_interval * 1000),
