@@ -266,6 +266,7 @@ class Script:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.long  # two members polled by one thread do not always come to share partitions
 def test_the_kafka_in_memory_does_what_the_true_one_does(broker, topics):
     with ExitStack() as stack:
         fake = Script(FakeSide(), stack).play()
