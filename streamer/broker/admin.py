@@ -11,7 +11,6 @@ from kafka.structs import TopicPartition as ClientPartition
 from streamer.broker.connection import client_settings
 from streamer.broker.failures import broker_error
 from streamer.config.settings import KafkaSettings
-from streamer.errors import BrokerError
 from streamer.records import TopicPartition
 
 
@@ -125,16 +124,3 @@ class Admin:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
-
-
-def require_topic(admin: Admin, topic: str, what: str) -> int:
-    """Count the partitions of a topic that must be there.
-
-    Raises:
-        BrokerError: it is not.
-    """
-    count = admin.partitions(topic)
-    if count is None:
-        message = f"{what}: the topic '{topic}' does not exist"
-        raise BrokerError(message, retriable=True)
-    return count

@@ -13,7 +13,6 @@ from streamer.errors import BrokerError, ConfigError
 _LAST_PORT = 65535
 _PROBE_TIMEOUT_S = 2.0
 _BOOTSTRAP_TIMEOUT_MS = 10_000
-_TIMES = ("request_timeout_ms", "bootstrap_timeout_ms")
 
 
 def client_settings(kafka: KafkaSettings) -> dict[str, Any]:

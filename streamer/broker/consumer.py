@@ -12,6 +12,7 @@ from kafka.structs import ConsumerGroupMetadata
 from streamer.broker.connection import check_names, client_settings, merged
 from streamer.broker.failures import broker_error
 from streamer.broker.offsets import Note, no_note, offsets_of
+from streamer.broker.polled import record_of
 from streamer.config.settings import KafkaSettings
 from streamer.errors import BrokerError, StreamerError
 from streamer.records import Record, TopicPartition
@@ -157,18 +158,7 @@ class GroupConsumer:
         finally:
             self._notice_new_name()
         return {
-            TopicPartition(*partition): [
-                Record(
-                    found.topic,
-                    found.partition,
-                    found.offset,
-                    found.timestamp,
-                    found.key,
-                    found.value,
-                    tuple(found.headers),
-                )
-                for found in records
-            ]
+            TopicPartition(*partition): [record_of(found) for found in records]
             for partition, records in polled.items()
         }
 

@@ -9,6 +9,7 @@ from kafka import TopicPartition as ClientPartition
 
 from streamer.broker.connection import client_settings
 from streamer.broker.failures import broker_error
+from streamer.broker.polled import record_of
 from streamer.config.settings import KafkaSettings
 from streamer.errors import BrokerError
 from streamer.records import Record, TopicPartition
@@ -87,15 +88,7 @@ class Reader:
             raise broker_error(error, "reading") from error
         for records in polled.values():
             for found in records:
-                yield Record(
-                    found.topic,
-                    found.partition,
-                    found.offset,
-                    found.timestamp,
-                    found.key,
-                    found.value,
-                    tuple(found.headers),
-                )
+                yield record_of(found)
 
     def close(self) -> None:
         """Close the connections."""

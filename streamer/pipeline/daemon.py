@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Event, current_thread, main_thread
 from types import FrameType
@@ -239,14 +239,12 @@ def check_topologies(
     settings: Settings,
     *,
     connect: bool,
-    tell: Callable[[str], None] | None = None,
 ) -> list[str]:
     """Check topologies, models and, if asked, topics; change nothing.
 
     Raises:
         StreamerError: the first thing that would keep the daemon from running.
     """
-    del tell
     daemon = Daemon(files, settings)
     findings = []
     try:
