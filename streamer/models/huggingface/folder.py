@@ -1,0 +1,62 @@
+"""From the folder's task to the reader of its files."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from streamer.models.graph import Graph
+from streamer.models.guess import complete
+from streamer.models.huggingface.pictures import image_classifier
+from streamer.models.huggingface.source import Source
+from streamer.models.huggingface.texts import text_model
+from streamer.models.manifest import Manifest
+
+# By the ending of the class in `architectures`.
+_TASKS = {
+    "ForImageClassification": "image-classification",
+    "ForSequenceClassification": "text-classification",
+}
+_READERS: Mapping[str, Callable[[Source], dict[str, Any]]] = MappingProxyType(
+    {
+        "image-classification": image_classifier,
+        "text-classification": text_model,
+        "sentence-similarity": text_model,
+    }
+)
+
+
+def from_huggingface(folder: Path, file: Path, graph: Graph, task: str | None) -> Manifest:
+    """Make the manifest of a Hugging Face folder.
+
+    Raises:
+        ModelError: something is missing in it; says what, and gives the `model.yaml` to complete.
+    """
+    source = Source(folder, graph)
+    source = replace(source, task=task or _task(source.config))
+    if source.task is None:
+        raise source.asking("which task it is for: write 'task:' in the topology")
+    reader = _READERS.get(source.task)
+    if reader is None:
+        raise source.asking(f"how its outputs are read for {source.task}")
+    common: dict[str, Any] = {"task": source.task}
+    if source.config.get("problem_type"):
+        common["problem_type"] = source.config["problem_type"]
+    if source.task.endswith("classification"):
+        common["id2label"] = _labels(source.config)
+    return complete(common | reader(source), file)
+
+
+def _task(config: dict[str, Any]) -> str | None:
+    for architecture in config.get("architectures") or ():
+        for ending, task in _TASKS.items():
+            if str(architecture).endswith(ending):
+                return task
+    return None
+
+
+def _labels(config: dict[str, Any]) -> dict[int, str]:
+    labels = config.get("id2label") or {}
+    pairs = enumerate(labels) if isinstance(labels, list) else labels.items()
+    return {int(index): str(label) for index, label in pairs}
