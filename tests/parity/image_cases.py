@@ -1,0 +1,3 @@
+"""Image architectures that are compared with transformers, by task."""
+
+CASES: tuple[tuple[str, str], ...] = ()

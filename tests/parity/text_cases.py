@@ -1,0 +1,3 @@
+"""Text architectures that are compared with transformers, by task."""
+
+CASES: tuple[tuple[str, str], ...] = ()
