@@ -45,6 +45,8 @@ class Daemon:
             topology.name: LineEvents(topology.name, self.metrics)
             for _, topology in self.topologies
         }
+        for _, topology in self.topologies:
+            self.metrics.topology(topology.name, topology.delivery, topology.group)
         self.lines: list[Line] = []
 
     def assemble(self) -> list[tuple[Topology, Assembly]]:
@@ -65,8 +67,10 @@ class Daemon:
         """
         with Endpoints(self._settings.http, self, self.metrics.registry, self.status):
             self._listen_to_signals()
+            began = time.monotonic()
             ready = self.assemble()
             self._tell_models()
+            self.metrics.started(time.monotonic() - began)
             self._started = True
             try:
                 for topology, assembly in ready:
@@ -113,6 +117,7 @@ class Daemon:
             transactional_id(self._settings.instance, topology.name),
         )
         self.lines.append(line)
+        self.metrics.line(topology.name, self._settings.line.memory, line.stalled_for)
         line.start()
         self._log.info(
             "reads",

@@ -1,21 +1,17 @@
 """What the process counts, for Prometheus: one method an event, called once a batch or a wave."""
 
-from collections.abc import Mapping
+import platform
+from collections.abc import Callable, Mapping
 
 from numpy.typing import ArrayLike
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-)
+from prometheus_client import CollectorRegistry, Gauge, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from streamer import __version__
 from streamer.records import TopicPartition
-from streamer.telemetry.durations import Durations
+from streamer.telemetry.families import Families
 
 _ITEMS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75)
@@ -27,6 +23,7 @@ class Metrics:
 
     Attributes:
         registry: what `/metrics` shows.
+        families: what there is, for the reference page.
         record_durations: from poll to acknowledgement, by topology; knows percentiles.
     """
 
@@ -37,42 +34,33 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self.record_durations = Durations(
-            "streamer_record_duration_seconds",
-            "From a record's poll to the acknowledgement of its answer",
-            "topology",
-        )
-        self.registry.register(self.record_durations)
+        self.families = Families(self.registry)
         self._lagging: dict[tuple[Gauge, str], set[TopicPartition]] = {}
         self._serving: dict[str, tuple[str, str, str]] = {}
+        self._replaced: dict[str, str] = {}
         self._make_record_families()
         self._make_work_families()
         self._make_kafka_families()
         self._make_model_families()
-
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"streamer_{name}", text, labels, registry=self.registry)
-
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"streamer_{name}", text, labels, registry=self.registry)
-
-    def _histogram(
-        self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]
-    ) -> Histogram:
-        return Histogram(f"streamer_{name}", text, labels, registry=self.registry, buckets=buckets)
+        self._make_process_families()
 
     def _make_record_families(self) -> None:
-        self._consumed = self._counter("records_consumed", "Records polled", "topology")
-        self._predictions = self._counter(
+        self.record_durations = self.families.durations(
+            "record_duration_seconds",
+            "From a record's poll to the acknowledgement of its answer",
+            "topology",
+        )
+        self._consumed = self.families.counter("records_consumed", "Records polled", "topology")
+        self._predictions = self.families.counter(
             "predictions",
             "Answers of a step in acknowledged predictions",
             *("topology", "step", "model", "version"),
         )
-        self._deadletters = self._counter(
+        self._deadletters = self.families.counter(
             "deadletters", "Records written as dead letters", "topology", "stage", "reason"
         )
-        self._dropped = self._counter("records_dropped", "Tombstones dropped", "topology")
-        self._skipped = self._counter(
+        self._dropped = self.families.counter("records_dropped", "Tombstones dropped", "topology")
+        self._skipped = self.families.counter(
             "records_lost",
             "Records that retention removed before they were read",
             *("topology", "topic"),
@@ -81,56 +69,115 @@ class Metrics:
     def _make_work_families(self) -> None:
         step, stage = ("topology", "step"), ("topology", "stage")
         model = (*step, "model", "version")
-        self._batch_items = self._histogram(
+        self._batch_items = self.families.histogram(
             "batch_items", "Items in a batch, by why it was closed", (*step, "reason"), _ITEMS
         )
-        self._batch_waste = self._histogram(
+        self._batch_waste = self.families.histogram(
             "batch_padding_ratio", "Share of a batch's tensor that is padding", step, _RATIOS
         )
-        self._inference = self._histogram(
+        self._inference = self.families.histogram(
             "inference_duration_seconds", "A session's run of one batch", model, _SHORT_S
         )
-        self._queue = self._histogram(
+        self._queue = self.families.histogram(
             "queue_duration_seconds", "What a wave waited before a stage", stage, _SHORT_S
         )
-        self._stage = self._histogram(
+        self._stage = self.families.histogram(
             "stage_duration_seconds", "What a stage worked on a wave", stage, _SHORT_S
         )
-        self._in_flight_records = self._gauge(
+        self._in_flight_records = self.families.gauge(
             "in_flight_records", "Records polled and not acknowledged yet", "topology"
         )
-        self._in_flight_bytes = self._gauge(
+        self._in_flight_bytes = self.families.gauge(
             "in_flight_bytes", "What they take of the line's memory budget", "topology"
+        )
+        self._in_flight_limit = self.families.gauge(
+            "in_flight_limit_bytes", "The line's memory budget", "topology"
+        )
+        self._stalled = self.families.gauge(
+            "stalled_seconds",
+            "Time since the line last moved although it has something to do",
+            "topology",
         )
 
     def _make_kafka_families(self) -> None:
         at = ("topology", "topic", "partition")
-        self._lag_records = self._gauge(
+        self._lag_records = self.families.gauge(
             "consumer_lag_records", "Records behind the committed position", *at
         )
-        self._lag_seconds = self._gauge(
+        self._lag_seconds = self.families.gauge(
             "consumer_lag_seconds", "Age of the oldest record not answered yet", *at
         )
-        self._paused = self._gauge(
+        self._assigned = self.families.gauge(
+            "assigned_partitions", "Partitions that this process reads", "topology"
+        )
+        self._paused = self.families.gauge(
             "paused_partitions", "Partitions not fetched, for the line is full", "topology"
         )
-        self._commits = self._counter("commits", "Commits of positions", "topology")
-        self._transactions = self._counter(
+        self._commits = self.families.counter("commits", "Commits of positions", "topology")
+        self._transactions = self.families.counter(
             "transactions", "Transactions by their end", "topology", "outcome"
         )
-        self._rebalances = self._counter("rebalances", "Assignments taken", "topology")
+        self._rebalances = self.families.counter("rebalances", "Assignments taken", "topology")
 
     def _make_model_families(self) -> None:
-        self._model_info = self._gauge(
+        self._model_info = self.families.gauge(
             "model_info", "1 for each model version in service", "model", "version", "task"
         )
-        self._session_info = self._gauge(
+        self._session_info = self.families.gauge(
             "session_info", "Sessions of a model, by where they run", "model", "device", "provider"
         )
-        self._fallbacks = self._counter(
+        self._fallbacks = self.families.counter(
             "device_fallbacks", "Models that run elsewhere than asked for", "model", "wanted"
         )
-        self._swaps = self._counter("model_swaps", "Versions put into service", "model")
+        self._swaps = self.families.counter(
+            "model_swaps", "Versions put into service in place of another", "model"
+        )
+        self._swap_failures = self.families.counter(
+            "model_swap_failures", "Versions that were to serve and could not be loaded", "model"
+        )
+
+    def _make_process_families(self) -> None:
+        build = self.families.gauge(
+            "build_info", "1, with the versions of streamer and of Python", "version", "python"
+        )
+        build.labels(__version__, platform.python_version()).set(1)
+        self._topology_info = self.families.gauge(
+            "topology_info", "1 for each topology of the process", "topology", "delivery", "group"
+        )
+        self._startup = self.families.gauge(
+            "startup_seconds", "What loading and checking the models took"
+        )
+        self._certificate = self.families.gauge(
+            "certificate_expiry_timestamp_seconds",
+            "When a certificate of the Kafka connection ends, in seconds since 1970",
+            "certificate",
+        )
+
+    def topology(self, name: str, delivery: str, group: str) -> None:
+        """A topology is part of the process; what it may count is shown from the start, as 0.
+
+        A counter that appears with its first event hides that event from `rate` and `increase`.
+        """
+        self._topology_info.labels(name, delivery, group).set(1)
+        for family in (self._consumed, self._dropped, self._commits, self._rebalances):
+            family.labels(name)
+        for outcome in ("committed", "aborted"):
+            self._transactions.labels(name, outcome)
+        for gauge in (self._in_flight_records, self._in_flight_bytes, self._assigned):
+            gauge.labels(name).set(0)
+
+    def line(self, topology: str, limit_bytes: int, stalled_for: Callable[[], float]) -> None:
+        """A line begins, with that much memory; `stalled_for` is asked at every scrape."""
+        self._in_flight_limit.labels(topology).set(limit_bytes)
+        self._stalled.labels(topology).set_function(stalled_for)
+
+    def started(self, seconds: float) -> None:
+        """Models are loaded and checked, after so long."""
+        self._startup.set(seconds)
+
+    def certificate(self, name: str, ends: float) -> None:
+        """A certificate in use (`ca`, `client`) ends then, in seconds since 1970."""
+        self._certificate.labels(name).set(ends)
 
     def consumed(self, topology: str, records: int) -> None:
         """Records were polled."""
@@ -193,6 +240,7 @@ class Metrics:
         seconds: Mapping[TopicPartition, float] | None = None,
     ) -> None:
         """So much is behind, in every partition that is ours; others are forgotten."""
+        self._assigned.labels(topology).set(len(records))
         for family, values in ((self._lag_records, records), (self._lag_seconds, seconds or {})):
             for at, value in values.items():
                 family.labels(topology, at.topic, at.partition).set(value)
@@ -221,11 +269,26 @@ class Metrics:
         """A version is in service; the one before it is not any more."""
         labels = (name, version, task)
         self._model_info.labels(*labels).set(1)
+        for family in (self._swaps, self._swap_failures):
+            family.labels(name)
         before = self._serving.get(name, labels)
         if before != labels:
             self._model_info.remove(*before)
             self._swaps.labels(name).inc()
+            # Waves of the version before may still be in the line; the one before that is gone.
+            gone = self._replaced.get(name)
+            self._replaced[name] = before[1]
+            if gone not in (None, version):
+                self._forget_version(name, str(gone))
         self._serving[name] = labels
+
+    def _forget_version(self, model: str, version: str) -> None:
+        for family in (self._predictions, self._inference):
+            family.remove_by_labels({"model": model, "version": version})
+
+    def swap_failed(self, model: str) -> None:
+        """A version was to serve and could not be loaded; the one before it goes on."""
+        self._swap_failures.labels(model).inc()
 
     def session(self, model: str, device: str, provider: str) -> None:
         """A session was opened."""

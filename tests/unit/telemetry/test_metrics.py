@@ -106,6 +106,58 @@ def test_a_model_shows_the_version_that_serves_and_counts_swaps():
     assert seen["streamer_model_swaps_total", ("model", "signs")] == 1
 
 
+def test_series_of_a_version_go_two_swaps_later():
+    metrics = Metrics()
+
+    def answered(version: str) -> None:
+        metrics.model("signs", version, "object-detection")
+        metrics.predictions("street", "detect", "signs", version, 1)
+
+    for version in ("1", "2"):
+        answered(version)
+    told = [dict(key[1:])["version"] for key in shown(metrics) if "predictions" in key[0]]
+    assert told == ["1", "2"]
+    answered("3")
+    told = [dict(key[1:])["version"] for key in shown(metrics) if "predictions" in key[0]]
+    assert told == ["2", "3"]
+    answered("2")  # rolled back: it serves again, and its series go on
+    told = [dict(key[1:])["version"] for key in shown(metrics) if "predictions" in key[0]]
+    assert sorted(told) == ["2", "3"]
+
+
+def test_what_a_topology_may_count_is_there_from_the_start():
+    metrics = Metrics()
+    metrics.topology("street", "exactly-once", "street-group")
+    metrics.line("street", 2**20, lambda: 4.5)
+    metrics.model("signs", "1", "object-detection")
+    metrics.swap_failed("signs")
+    seen = shown(metrics)
+    street = ("topology", "street")
+    named = (("delivery", "exactly-once"), ("group", "street-group"), street)
+    assert seen["streamer_topology_info", *named] == 1
+    for name in ("records_consumed", "records_dropped", "commits", "rebalances"):
+        assert seen[f"streamer_{name}_total", street] == 0
+    assert seen["streamer_transactions_total", ("outcome", "aborted"), street] == 0
+    assert seen["streamer_assigned_partitions", street] == 0
+    assert seen["streamer_in_flight_limit_bytes", street] == 2**20
+    assert seen["streamer_stalled_seconds", street] == 4.5
+    assert seen["streamer_model_swaps_total", ("model", "signs")] == 0
+    assert seen["streamer_model_swap_failures_total", ("model", "signs")] == 1
+
+
+def test_partitions_that_are_read_are_counted():
+    metrics = Metrics()
+    metrics.lag("street", {TopicPartition("photos", 0): 3, TopicPartition("photos", 1): 0})
+    assert shown(metrics)["streamer_assigned_partitions", ("topology", "street")] == 2
+
+
+def test_the_list_of_families_is_what_the_registry_has():
+    metrics = Metrics()
+    listed = {family.name.removesuffix("_total") for family in metrics.families.made}
+    told = {family.name for family in metrics.registry.collect()}
+    assert listed == {name for name in told if name.startswith("streamer_")}
+
+
 def test_counters_are_one_series_each():
     metrics = Metrics()
     metrics.consumed("street", 1)
