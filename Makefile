@@ -5,14 +5,16 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
+# Environments of their own, since these frameworks weigh gigabytes and must not meet in one process.
+PARITY := .venv-parity
+TENSORFLOW := .venv-tensorflow
 
 # The first interpreter that runs and is new enough; `make venv PYTHON=…` names another.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& { echo $$python; break; }; done)
 
-PYTEST := $(BIN)/python -m pytest -rs --strict-skips
+PYTEST := python -m pytest -rs --strict-skips
 LOCK = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --no-annotate --quiet $(if $(UPGRADE),--upgrade)
 # A container is given a cluster: it carries neither the broker's jars nor a JRE.
@@ -23,19 +25,29 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: venv
-venv: $(READY) ## .venv with everything for development, as locked
+venv: $(VENV)/.ready ## .venv with everything for development, as locked
 
-$(READY): requirements/dev.txt pyproject.toml
+# The environment that a target names, with what the first prerequisite locks.
+define environment
 	@[[ -n "$(PYTHON)" ]] || { echo "make: no Python 3.11 or newer among python3.13, python3.12," \
 		"python3.11 and python3; install one or say make venv PYTHON=/path/to/python" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: $(PYTHON) lacks the venv" \
 		"module (Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
-	[[ -x $(BIN)/python ]] || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	[[ -x $(@D)/bin/python ]] || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check \
 		--no-deps --no-build-isolation -e .
 	@touch $@
+endef
+
+$(VENV)/.ready: requirements/dev.txt pyproject.toml
+	$(environment)
+
+$(PARITY)/.ready: requirements/parity.txt pyproject.toml
+	$(environment)
+
+$(TENSORFLOW)/.ready: requirements/tensorflow.txt pyproject.toml
+	$(environment)
 
 .PHONY: demo
 demo: venv ## the whole system on this machine: broker, models, traffic, results
@@ -55,16 +67,28 @@ format: venv ## rewrite the code the way lint wants it
 
 .PHONY: test
 test: lint ## lint, then every test in its short form, real broker included
-	$(PYTEST) $(ARGS)
+	$(BIN)/$(PYTEST) $(ARGS)
+
+.PHONY: parity
+parity: $(PARITY)/.ready ## answers against transformers, timm and Torch themselves (installs 6 GB)
+	$(PARITY)/bin/$(PYTEST) -m torch $(ARGS)
+
+.PHONY: tensorflow
+tensorflow: $(TENSORFLOW)/.ready ## the tests that need TensorFlow (installs 3 GB)
+	$(TENSORFLOW)/bin/$(PYTEST) -m tensorflow $(ARGS)
 
 .PHONY: soak
 soak: venv ## volume tests, then half an hour of random faults (ARGS="--minutes 5" for less)
-	$(PYTEST) -m long
+	$(BIN)/$(PYTEST) -m long
 	PYTHONPATH=tests $(BIN)/python -m faults.soak $(ARGS)
 
 .PHONY: lock
 lock: venv ## resolve requirements/ anew from pyproject.toml (UPGRADE=1: take newer versions)
 	$(LOCK) pyproject.toml --extra cpu --extra dev -o requirements/dev.txt
+	$(LOCK) pyproject.toml --extra cpu --extra dev --extra torch --extra litert --group parity \
+		-c requirements/dev.txt -o requirements/parity.txt
+	$(LOCK) pyproject.toml --extra cpu --extra dev --extra tensorflow \
+		-c requirements/dev.txt -o requirements/tensorflow.txt
 	$(LOCK) pyproject.toml --extra train -o requirements/train.txt
 	$(LOCK) pyproject.toml --extra cpu $(IMAGE) -o requirements/image-cpu.txt
 	$(LOCK) pyproject.toml --extra gpu $(IMAGE) -o requirements/image-gpu.txt
@@ -72,5 +96,6 @@ lock: venv ## resolve requirements/ anew from pyproject.toml (UPGRADE=1: take ne
 	@! grep -nE 'https?://' requirements/*.txt
 
 .PHONY: clean
-clean: ## remove the environment, caches and builds
-	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+clean: ## remove the environments, caches and builds
+	rm -rf $(VENV) $(PARITY) $(TENSORFLOW) build dist .hypothesis .mypy_cache .pytest_cache \
+		.ruff_cache .import_linter_cache

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,16 @@ settings.register_profile("ci", settings.get_profile("default"), derandomize=Tru
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 _skips: list[tuple[str, str]] = []
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out `test_torch*.py` and `test_*_torch.py` where there is no Torch to import; so on.
+
+    Their tests carry the marker of that name, so that `make test` would not run them anyway.
+    """
+    words = collection_path.stem.split("_")
+    named = [name for name in ("torch", "tensorflow") if name in words]
+    return True if any(find_spec(name) is None for name in named) else None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
