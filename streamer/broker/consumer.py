@@ -7,7 +7,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, errors
 from kafka import TopicPartition as ClientPartition
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.structs import ConsumerGroupMetadata
+from kafka.structs import ConsumerGroupMetadata, MemberState
 
 from streamer.broker.connection import check_names, client_settings, merged
 from streamer.broker.failures import broker_error
@@ -18,6 +18,8 @@ from streamer.errors import BrokerError, StreamerError
 from streamer.records import Record, TopicPartition
 
 _LISTENER_STEP_S = 0.01
+_JOIN_S = 1.0
+"""While a member joins it reads nothing; a join that ends between two polls begins anew."""
 _POSITION_TIMEOUT_MS = 5000
 _FIXED: dict[str, Any] = {
     "group_id": None,
@@ -64,6 +66,9 @@ class Ownership(Protocol):
 
     def taken(self, partitions: Iterable[TopicPartition]) -> None:
         """Partitions are ours no longer."""
+
+    def joined(self, membership: ConsumerGroupMetadata) -> None:
+        """The group has us under this name and generation; all that it changed was told before."""
 
 
 class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
@@ -127,7 +132,7 @@ class GroupConsumer:
         self._group = group
         self._kafka = kafka
         self._ownership = ownership
-        self._named = ""
+        self._known: tuple[str, int] | None = None
         try:
             self._client = KafkaConsumer(**settings)
             listener = _Listener(ownership, self._client._net.sleep, revoke_timeout)  # noqa: SLF001
@@ -143,7 +148,8 @@ class GroupConsumer:
             OutOfRangeError: retention has passed a position.
             BrokerError: Kafka refuses.
         """
-        self._finish_joining()
+        if self._joining():
+            timeout = max(timeout, _JOIN_S)
         try:
             polled = self._client.poll(timeout_ms=int(timeout * 1000))
         except errors.NoOffsetForPartitionError as error:
@@ -156,31 +162,43 @@ class GroupConsumer:
         except errors.KafkaError as error:
             raise broker_error(error, "reading") from error
         finally:
-            self._notice_new_name()
+            self._notice_membership()
         return {
             TopicPartition(*partition): [record_of(found) for found in records]
             for partition, records in polled.items()
         }
 
-    def _finish_joining(self) -> None:
-        """Let a join that changed metadata began go on: the client forgets it between two polls."""
-        coordinator = self._client._coordinator  # noqa: SLF001 - it has no public word for it
-        if coordinator.rejoining and not coordinator.need_rejoin():
-            coordinator.request_rejoin()
+    def _joining(self) -> bool:
+        """Whether a join is wanted or under way.
 
-    def _notice_new_name(self) -> None:
-        """Take partitions over anew where the group knows this member by another name.
-
-        A member that was evicted while it was frozen may join again without the client saying that
-        its partitions were lost; somebody else has read on meanwhile.
+        One that changed metadata began is forgotten by the client when a poll ends before it does;
+        then it is asked for again.
         """
-        name = self.member_id
-        if not name or name == self._named:
+        coordinator = self._client._coordinator  # noqa: SLF001 - it has no public word for it
+        wanted = bool(coordinator.need_rejoin())
+        if coordinator.rejoining and not wanted:
+            coordinator.request_rejoin()
+        return wanted or bool(coordinator.rejoining)
+
+    def _notice_membership(self) -> None:
+        """Tell under which name and generation the group has us, once a join is over.
+
+        The client's own generation moves before it is known which partitions are lost; the broker
+        would take their positions under it. And after a generation that passed without us, or under
+        another name, partitions that the client kept may have been somebody else's meanwhile: they
+        are taken over anew.
+        """
+        found = self._client.group_metadata()
+        name = (str(found.member_id), int(found.generation_id))
+        over = found.state is MemberState.STABLE and not self._client._coordinator.rejoining  # noqa: SLF001
+        if not over or name[1] < 0 or name == self._known:
             return
-        if self._named and (kept := self.assignment()):
+        if self._known is not None and name != (self._known[0], self._known[1] + 1):
+            kept = self.assignment()
             self._ownership.taken(kept)
             self._ownership.assigned(kept)
-        self._named = name
+        self._known = name
+        self._ownership.joined(found)
 
     def position(self, partition: TopicPartition) -> int | None:
         """Give the offset read next; None while it is not known or the partition is gone."""
@@ -293,9 +311,8 @@ class GroupConsumer:
             raise broker_error(error, "committing") from error
 
     def group_metadata(self) -> ConsumerGroupMetadata:
-        """Give the membership as it is this moment; none under a name not yet taken note of."""
-        found = self._client.group_metadata()
-        return found if found.member_id == self._named else ConsumerGroupMetadata(self._group)
+        """Give the membership as the client knows it this moment, in the middle of a join too."""
+        return self._client.group_metadata()
 
     @property
     def member_id(self) -> str:

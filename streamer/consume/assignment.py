@@ -7,9 +7,31 @@ it is assigned, revoked, lost or rewound; what was read under another epoch is n
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Condition
+from typing import Protocol
 
 from streamer.records import TopicPartition, Wave
+
+
+class Membership(Protocol):
+    """Name and generation that the broker fences by."""
+
+    member_id: str
+    generation_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """What may be published now, taken in one look.
+
+    Attributes:
+        epochs: the current epoch of each partition that may be published.
+        membership: under which they are ours; None before the first join is over.
+    """
+
+    epochs: Mapping[TopicPartition, int]
+    membership: Membership | None
 
 
 class Assignment:
@@ -22,6 +44,7 @@ class Assignment:
         self._fresh: set[TopicPartition] = set()
         self._closing: set[TopicPartition] = set()
         self._publishing: set[TopicPartition] = set()
+        self._membership: Membership | None = None
         self.rebalances = 0
 
     def assigned(self, partitions: Iterable[TopicPartition]) -> None:
@@ -47,6 +70,11 @@ class Assignment:
                 self._fresh.discard(partition)
                 self._closing.discard(partition)
 
+    def joined(self, membership: Membership) -> None:
+        """Publish under this membership from now on; partitions were told before it."""
+        with self._changed:
+            self._membership = membership
+
     def rewound(self, partition: TopicPartition) -> None:
         """Make what was read of a partition so far worthless: it will be read again."""
         with self._changed:
@@ -69,12 +97,13 @@ class Assignment:
             return dict(self._epochs)
 
     @contextmanager
-    def publishing(self, waves: Iterable[Wave]) -> Iterator[Mapping[TopicPartition, int]]:
+    def publishing(self, waves: Iterable[Wave]) -> Iterator[Permit]:
         """Hold the gate open for the partitions of some waves.
 
         Yields:
-            The current epoch of each partition that may be published now. A revocation of one of
-            them waits until the block ends, for its time limit at the most.
+            What may be published now. A revocation of one of the partitions waits until the block
+            ends, for its time limit at the most; the membership stays what it was at the begin, so
+            that the broker refuses what is published past that limit.
         """
         wanted = {partition for wave in waves for partition in wave.slices}
         with self._changed:
@@ -84,8 +113,9 @@ class Assignment:
                 if partition in wanted and partition not in self._closing
             }
             self._publishing |= set(current)
+            permit = Permit(current, self._membership)
         try:
-            yield current
+            yield permit
         finally:
             with self._changed:
                 self._publishing -= set(current)

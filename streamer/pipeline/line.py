@@ -209,7 +209,6 @@ class Line:
             outlet,
             lambda: connections.producer(topology, self._transactional_id),
             self.assignment,
-            self._consumer.group_metadata,
             self._committed,
             self._ready_wave,
             self._at_once.is_set,

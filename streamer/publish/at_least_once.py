@@ -61,7 +61,8 @@ class AtLeastOnce:
         done: set[int] = set()
         tries = 0
         while True:
-            with self._gate.publishing([wave]) as current:
+            with self._gate.publishing([wave]) as permit:
+                current = permit.epochs
                 error = self._attempt(wave, current, done)
             if error is None:
                 return

@@ -8,24 +8,16 @@ only what lies behind them published again.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from time import monotonic, sleep
-from typing import Protocol
 
 import structlog
 
 from streamer.broker import Note, Producer, backoff, no_note
 from streamer.errors import BrokerError
 from streamer.publish.outlet import Outlet, RefusedError, trouble
-from streamer.publish.ports import Gate
+from streamer.publish.ports import Gate, Membership
 from streamer.records import Slice, TopicPartition, Wave
 
 _EVICTED = "publishing: this process is no member of the group"
-
-
-class Membership(Protocol):
-    """A snapshot of the group's membership, as the broker fences by it."""
-
-    member_id: str
-    generation_id: int
 
 
 class ExactlyOnce:
@@ -34,8 +26,7 @@ class ExactlyOnce:
     Args:
         outlet: sends records.
         open_producer: makes a transactional producer, which settles what its predecessor left.
-        gate: which partitions may be published.
-        membership: the group's metadata as of now.
+        gate: which partitions may be published, and as which member.
         committed: reads the settled positions of partitions.
         ready: takes a further wave that is there already, without waiting.
         stopping: asked between tries; true gives up what can't be sent now.
@@ -49,7 +40,6 @@ class ExactlyOnce:
         outlet: Outlet,
         open_producer: Callable[[], Producer],
         gate: Gate,
-        membership: Callable[[], Membership],
         committed: Callable[[Iterable[TopicPartition]], Mapping[TopicPartition, int]],
         ready: Callable[[], Wave | None],
         stopping: Callable[[], bool],
@@ -61,7 +51,6 @@ class ExactlyOnce:
         self._outlet = outlet
         self._open = open_producer
         self._gate = gate
-        self._membership = membership
         self._committed = committed
         self._ready = ready
         self._stopping = stopping
@@ -92,9 +81,10 @@ class ExactlyOnce:
         while True:
             error = BrokerError(_EVICTED, retriable=True)
             try:
-                with self._gate.publishing(waves) as current:
+                with self._gate.publishing(waves) as permit:
+                    current = permit.epochs
                     slices = _mine(waves, current, done)
-                    if not slices or self._attempt(slices):
+                    if not slices or self._attempt(slices, permit.membership):
                         for wave in waves:
                             wave.slices = _current(wave, current)
                         return
@@ -106,14 +96,14 @@ class ExactlyOnce:
             tries = 0 if isinstance(error, RefusedError) else tries + 1
             done = self._renew(error, {p for wave in waves for p in wave.slices}, tries)
 
-    def _attempt(self, slices: Sequence[tuple[TopicPartition, Slice]]) -> bool:
-        """Run one transaction; False if this process is no member of the group now.
+    def _attempt(
+        self, slices: Sequence[tuple[TopicPartition, Slice]], group: Membership | None
+    ) -> bool:
+        """Run one transaction as that member; False if this process is no member of the group.
 
-        The membership is read once, before the first send: what it says later may already be the
-        membership under which a partition belongs to somebody else.
+        The broker fences nobody whose generation is -1.
         """
-        group = self._membership()
-        if not group.member_id or group.generation_id < 0:
+        if group is None or not group.member_id or group.generation_id < 0:
             return False
         items = [item for _, part in slices for item in part.items]
         positions = {partition: part.position for partition, part in slices}

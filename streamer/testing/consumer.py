@@ -47,6 +47,7 @@ class FakeConsumer(GroupConsumer):
         self._waits = waits
         self._member = ""
         self._generation = NOBODY
+        self._told_membership: Membership | None = None
         self._positions: dict[TopicPartition, int | None] = {}
         self._paused: set[TopicPartition] = set()
         self._revoking_since: float | None = None
@@ -74,6 +75,10 @@ class FakeConsumer(GroupConsumer):
         if gained:
             self._positions.update(dict.fromkeys(gained))
             self._ownership.assigned(sorted(gained))
+        membership = self.group_metadata()
+        if membership != self._told_membership:
+            self._told_membership = membership
+            self._ownership.joined(membership)
 
     def _held_back(self, leaving: set[TopicPartition]) -> bool:
         """Whether partitions that leave are still being published, and there is time for it."""

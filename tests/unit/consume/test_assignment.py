@@ -1,4 +1,5 @@
 import pytest
+from support.cluster import Membership
 from support.items import at, wave
 
 from streamer.consume import Assignment, Commits
@@ -39,8 +40,8 @@ def test_fresh_partitions_are_told_once(assignment):
 
 
 def test_only_partitions_of_the_waves_that_are_ours_may_be_published(assignment):
-    with assignment.publishing([wave({0: [1]}), wave({2: [1]})]) as current:
-        assert current == {at(0): 1}
+    with assignment.publishing([wave({0: [1]}), wave({2: [1]})]) as permit:
+        assert permit.epochs == {at(0): 1}
 
 
 def test_a_revocation_waits_for_what_is_being_published_and_nothing_new_begins(assignment):
@@ -48,18 +49,18 @@ def test_a_revocation_waits_for_what_is_being_published_and_nothing_new_begins(a
         assert assignment.closing([at(0)])
         assert not assignment.closing([at(1)])
         with assignment.publishing([wave({1: [1]})]) as behind:
-            assert behind == {}
+            assert behind.epochs == {}
     assert not assignment.closing([at(0)])
-    with assignment.publishing([wave({0: [1]})]) as current:
-        assert current == {}
+    with assignment.publishing([wave({0: [1]})]) as permit:
+        assert permit.epochs == {}
 
 
 def test_a_partition_that_comes_back_is_open_again(assignment):
     assignment.closing([at(0)])
     assignment.taken([at(0)])
     assignment.assigned([at(0)])
-    with assignment.publishing([wave({0: [1]})]) as current:
-        assert current == {at(0): 2}
+    with assignment.publishing([wave({0: [1]})]) as permit:
+        assert permit.epochs == {at(0): 2}
 
 
 def test_the_gate_closes_also_behind_an_error(assignment):
@@ -111,3 +112,14 @@ def test_a_position_never_goes_back_but_with_a_new_epoch(commits):
 def test_nothing_answered_is_nothing_due(commits):
     commits.answered({})
     assert commits.due({}, idle=True) == {}
+
+
+def test_a_transaction_keeps_the_membership_it_began_with(assignment):
+    with assignment.publishing([wave({0: [1]})]) as permit:
+        assert permit.membership is None
+    assignment.joined(first := Membership("me", 1))
+    with assignment.publishing([wave({0: [1]})]) as permit:
+        assignment.joined(second := Membership("me", 2))
+        assert permit.membership is first
+    with assignment.publishing([wave({0: [1]})]) as permit:
+        assert permit.membership is second

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from support.cluster import Cluster
 from support.items import at, topology, wave
 
+from streamer.consume.assignment import Permit
 from streamer.encode import Encoder
 from streamer.errors import BrokerError
 from streamer.publish import AtLeastOnce, Outlet
@@ -37,7 +38,7 @@ class Publisher:
     def publishing(self, waves):
         self.gates += 1
         try:
-            yield dict(self.epochs)
+            yield Permit(dict(self.epochs), None)
         finally:
             self.gates -= 1
 

@@ -22,7 +22,6 @@ from streamer.publish import ExactlyOnce, Outlet
 from streamer.records import Slice
 
 PARTITIONS = st.sampled_from([at(0), at(1)])
-GENERATION_OF_NOBODY = -1
 
 
 def offset_of(output):
@@ -40,7 +39,8 @@ class Delivery(RuleBasedStateMachine):
         self.cluster.poison = lambda out: out.topic == "out" and offset_of(out) % 7 == 3
         self.assignment = Assignment()
         self.gatherer = Gatherer(WaveLimits(max_records=6, max_bytes=2**20), lambda _record: 1)
-        self.membership = Membership("me", 1)
+        self.assignment.joined(Membership("me", 1))
+        self.member = True
         self.reading = {}  # our positions
         self.line = deque()
         self.offered = deque()
@@ -50,7 +50,6 @@ class Delivery(RuleBasedStateMachine):
             Outlet(topology(), self.encoder, {}),
             self.cluster.open,
             self.assignment,
-            lambda: self.membership,
             self.cluster.committed,
             lambda: self.offered.popleft() if self.offered else None,
             lambda: False,
@@ -86,9 +85,11 @@ class Delivery(RuleBasedStateMachine):
         self.gatherer.keep_only(self.owned())
 
     def rebalance(self):
+        """Let the broker begin a generation; the member is told of what it changed, then of it."""
         self.cluster.generation += 1
-        if self.membership.generation_id != GENERATION_OF_NOBODY:
-            self.membership = Membership("me", self.cluster.generation)
+
+    def joined(self):
+        self.assignment.joined(Membership("me", self.cluster.generation))
 
     @precondition(lambda self: self.member and len(self.owned()) < 2)
     @rule(partition=PARTITIONS)
@@ -96,10 +97,7 @@ class Delivery(RuleBasedStateMachine):
         if partition not in self.owned():
             self.rebalance()
             self.assign({partition})
-
-    @property
-    def member(self):
-        return self.membership.generation_id != GENERATION_OF_NOBODY
+            self.joined()
 
     @precondition(lambda self: self.member)
     @rule(partition=PARTITIONS)
@@ -109,22 +107,25 @@ class Delivery(RuleBasedStateMachine):
             self.rebalance()
             self.assignment.closing({partition})
             self.take({partition})
+            self.joined()
             self.rebalance()
+            self.joined()
 
     @precondition(lambda self: self.member)
     @rule()
     def evicted(self):
         """The broker gives up on us; nobody has told us which partitions we lost."""
-        self.cluster.generation += 1
-        self.membership = Membership("", GENERATION_OF_NOBODY)
+        self.rebalance()
+        self.member = False
 
     @precondition(lambda self: not self.member)
     @rule(again=st.sets(PARTITIONS))
     def joins_again(self, again):
         self.take(set(self.owned()))
-        self.cluster.generation += 1
-        self.membership = Membership("me", self.cluster.generation)
+        self.rebalance()
+        self.member = True
         self.assign(again)
+        self.joined()
 
     @rule(partition=PARTITIONS, most=st.integers(1, 5))
     def others_answer(self, partition, most):

@@ -5,6 +5,7 @@ import pytest
 from support.cluster import Cluster, Membership
 from support.items import at, topology, wave
 
+from streamer.consume.assignment import Permit
 from streamer.encode import Encoder
 from streamer.errors import BrokerError
 from streamer.publish import ExactlyOnce, Outlet
@@ -13,15 +14,16 @@ from streamer.publish import ExactlyOnce, Outlet
 class Gate:
     """Lets partitions pass under the epochs it is given."""
 
-    def __init__(self, epochs):
+    def __init__(self, epochs, membership):
         self.epochs = epochs
+        self.membership = membership
         self.open = 0
 
     @contextmanager
     def publishing(self, waves):
         self.open += 1
         try:
-            yield dict(self.epochs)
+            yield Permit(dict(self.epochs), self.membership)
         finally:
             self.open -= 1
 
@@ -29,8 +31,7 @@ class Gate:
 class Publisher:
     def __init__(self, limits=None):
         self.cluster = Cluster()
-        self.gate = Gate({at(0): 1, at(1): 1})
-        self.membership = Membership("me", 1)
+        self.gate = Gate({at(0): 1, at(1): 1}, Membership("me", 1))
         self.waiting = []
         self.slept = []
         self.stopping = False
@@ -40,7 +41,6 @@ class Publisher:
             Outlet(topology(), self.encoder, limits or {}),
             self.cluster.open,
             self.gate,
-            lambda: self.membership,
             self.cluster.committed,
             lambda: self.waiting.pop(0) if self.waiting else None,
             lambda: self.stopping,
@@ -178,9 +178,9 @@ def test_a_partition_lost_between_two_tries_is_not_tried_again(publisher):
     assert publisher.offsets() == {1: [0, 1]}
 
 
-@pytest.mark.parametrize("membership", [Membership("", -1), Membership("me", -1)])
+@pytest.mark.parametrize("membership", [None, Membership("", -1), Membership("me", -1)])
 def test_whoever_is_no_member_never_publishes(publisher, membership):
-    publisher.membership = membership
+    publisher.gate.membership = membership
 
     def lose_or_join():
         if len(publisher.slept) == 3:
@@ -193,14 +193,14 @@ def test_whoever_is_no_member_never_publishes(publisher, membership):
 
 
 def test_whoever_is_a_member_again_publishes(publisher):
-    publisher.membership = Membership("", -1)
-    publisher.on_sleep = lambda: setattr(publisher, "membership", Membership("me", 1))
+    publisher.gate.membership = None
+    publisher.on_sleep = lambda: setattr(publisher.gate, "membership", Membership("me", 1))
     publisher.publish(wave({0: range(3)}))
     assert publisher.offsets() == {0: [0, 1, 2]}
 
 
 def test_whoever_is_no_member_when_it_is_to_stop_at_once_ends(publisher):
-    publisher.membership = Membership("", -1)
+    publisher.gate.membership = None
     publisher.stopping = True
     with pytest.raises(BrokerError, match="no member"):
         publisher.publish(wave({0: range(3)}))
@@ -211,7 +211,7 @@ def test_the_membership_is_read_before_the_first_record_is_sent(publisher):
     def rebalance(call):
         if call == "append" and publisher.cluster.generation == 1:
             publisher.cluster.generation = 2
-            publisher.membership = Membership("me", 2)
+            publisher.gate.membership = Membership("me", 2)
             publisher.gate.epochs.pop(at(0))
 
     publisher.cluster.during = rebalance

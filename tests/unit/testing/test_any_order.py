@@ -94,7 +94,6 @@ class Member:
                 outlet,
                 lambda: producer(self.topology, transactional_id),
                 self.assignment,
-                self.consumer.group_metadata,
                 lambda partitions: kafka.committed(
                     self.topology.group, {p.topic for p in partitions}
                 ),
@@ -259,6 +258,7 @@ class AnyOrder(RuleBasedStateMachine):
         try:
             work(self.members[number])
         except Killed:
+            self.busy = None  # what is left of the script is not for its successor
             self.replace(number)
         finally:
             self.busy = None
