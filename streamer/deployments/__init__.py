@@ -1,0 +1,1 @@
+"""Which version serves: the deployments topic, and the rules of a rollout."""
