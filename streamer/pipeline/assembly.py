@@ -8,10 +8,9 @@ from typing import Literal
 
 from streamer.config import Topology
 from streamer.errors import ConfigError, ModelError
-from streamer.models import Manifest
 from streamer.pipeline.model import Models
 from streamer.pipeline.step import Step, StepEvents
-from streamer.postprocess import interpreter_for
+from streamer.records import Wave
 from streamer.tasks import task_named
 
 Kind = Literal["image", "text", "pair"]
@@ -24,12 +23,26 @@ class Assembly:
     Attributes:
         steps: in the topology's order.
         kind: what a record is decoded to.
-        input_bytes: what the model inputs of one record take at the most, roughly.
+        models: of the process, from which each wave gets the versions it runs with.
     """
 
     steps: Sequence[Step]
     kind: Kind
-    input_bytes: int
+    models: Models
+
+    @property
+    def input_bytes(self) -> int:
+        """What the model inputs of one record take at the most just now, roughly."""
+        return sum(
+            max(version.input_bytes for version in step.model.chosen_now.versions)
+            for step in self.steps
+            if step.origin is None
+        )
+
+    def enter(self, wave: Wave) -> Wave:
+        """Fix the versions that a wave runs with through all steps."""
+        self.models.enter(wave, dict.fromkeys(step.model for step in self.steps))
+        return wave
 
 
 def assembled(topology: Topology, file: Path, models: Models, events: StepEvents) -> Assembly:
@@ -41,27 +54,23 @@ def assembled(topology: Topology, file: Path, models: Models, events: StepEvents
     """
     steps: list[Step] = []
     kinds: set[Kind] = set()
-    input_bytes = 0
     for name, config in topology.steps.items():
         where = f"{file}: steps.{name}"
         with _named(f"{file}: models.{config.model}"):
             model = models.open(topology.models[config.model], file.parent, config.task)
-        manifest = model.version.manifest
         with _named(where):
-            task = task_named(config.task or manifest.task)
-            interpreter = interpreter_for(
-                manifest, task.name, threshold=config.threshold, top_k=config.top_k
-            )
+            task = task_named(config.task or model.champion.version.manifest.task)
+            step = Step(name, config, task.name, model, events)
+            step.interpreter(model.champion)
         if config.from_:
             _crops_fit(where, config.from_, {s.name: s.task for s in steps}, task.kinds)
         else:
-            kinds.add(_kind(where, topology.source.format, model.preprocessor.kind))
-            input_bytes += _input_bytes(manifest)
-        steps.append(Step(name, config, task.name, model, interpreter, events))
+            kinds.add(_kind(where, topology.source.format, model.champion.preprocessor.kind))
+        steps.append(step)
     if len(kinds) != 1:
         message = f"{file}: steps on the record take different things: {', '.join(sorted(kinds))}"
         raise ConfigError(message)
-    return Assembly(steps, kinds.pop(), input_bytes)
+    return Assembly(steps, kinds.pop(), models)
 
 
 @contextmanager
@@ -90,15 +99,3 @@ def _crops_fit(where: str, origin: str, tasks: dict[str, str], kinds: frozenset[
     if "image" not in kinds:
         message = f"{where}: crops are pictures, and the task takes {' or '.join(sorted(kinds))}"
         raise ConfigError(message)
-
-
-def _input_bytes(manifest: Manifest) -> int:
-    total = 0
-    for given in manifest.inputs.values():
-        if given.kind == "image":
-            size = given.crop_size or given.size
-            side = given.size.shortest_edge or 0
-            total += 3 * (size.height or side) * (size.width or side)
-        elif given.kind == "text":
-            total += 8 * 64 * len(given.tensors)
-    return total

@@ -84,8 +84,10 @@ class Daemon:
 
     def _tell_models(self) -> None:
         for model in self.models:
-            self.metrics.model(model.name, model.version_name, model.version.manifest.task)
-            for session in model.sessions:
+            serving = model.champion
+            task = serving.version.manifest.task
+            self.metrics.model(model.name, serving.version_name, task)
+            for session in serving.sessions:
                 self.metrics.session(model.name, session.device, session.provider)
                 if session.fallback is not None:
                     self.metrics.device_fallback(model.name, "auto")
@@ -125,7 +127,7 @@ class Daemon:
             topics=list(topology.source.topics),
             group=topology.group,
             delivery=topology.delivery,
-            models=[f"{s.model.name}:{s.model.version_name}" for s in assembly.steps],
+            models=[f"{s.model.name}:{s.model.champion.version_name}" for s in assembly.steps],
         )
 
     def stop(self) -> None:
@@ -219,10 +221,10 @@ class Daemon:
                         step.name: {
                             "task": step.task,
                             "model": step.model.name,
-                            "version": step.model.version_name,
-                            "device": step.model.sessions[0].device,
-                            "provider": step.model.sessions[0].provider,
-                            "sessions": len(step.model.sessions),
+                            "version": step.model.champion.version_name,
+                            "device": step.model.champion.sessions[0].device,
+                            "provider": step.model.champion.sessions[0].provider,
+                            "sessions": len(step.model.champion.sessions),
                         }
                         for step in line.assembly.steps
                     },
@@ -259,9 +261,10 @@ def check_topologies(
             )
             findings += [
                 f"{topology.name}: {step.name}: {step.task} by {step.model.name} "
-                f"{step.model.version_name} on {step.model.sessions[0].device} "
-                f"({len(step.model.sessions)} sessions, batches of {step.model.bounds.items})"
+                f"{serving.version_name} on {serving.sessions[0].device} "
+                f"({len(serving.sessions)} sessions, batches of {serving.bounds.items})"
                 for step in assembly.steps
+                for serving in [step.model.champion]
             ]
             findings += [
                 f"warning: {topology.name}: no step uses the model '{name}'"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import structlog
 
-from streamer.pipeline.model import Model
+from streamer.pipeline.model import ModelVersion
 from streamer.records import Item, TopicPartition, Wave
 from streamer.telemetry import Metrics
 
@@ -94,7 +94,14 @@ class LineEvents:
         self._metrics.skipped(self._topology, partition.topic, records)
 
     def batch_ran(  # noqa: PLR0913 - one event
-        self, *, step: str, model: Model, items: int, waste: float, seconds: float, reason: str
+        self,
+        *,
+        step: str,
+        model: ModelVersion,
+        items: int,
+        waste: float,
+        seconds: float,
+        reason: str,
     ) -> None:
         """A batch was run."""
         with self._lock:

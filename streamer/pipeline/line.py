@@ -123,7 +123,7 @@ class Line:
             emptying.start()
             with suppress(Closed):  # a stage has failed; its error is raised below
                 for wave in source.waves(feed.has_room, self._wants_end):
-                    feed.put(wave)
+                    feed.put(self.assembly.enter(wave))
             feed.close()
             source.linger(self._drained.is_set, abandoned=self._at_once.is_set)
         finally:
@@ -240,6 +240,7 @@ class Line:
     def _settled(self, wave: Wave) -> None:
         self.budget.give_back(wave.cost_bytes)
         self._left_at = monotonic()
+        self.assembly.models.leave(wave)
         for partition, part in wave.slices.items():
             self._caution.passed(partition, len(part.items))
         self._pace.left(len(wave.items), backlog=self.budget.taken_bytes > 0)
@@ -258,7 +259,7 @@ class CostedPreparer(Preparer):
             topology.source.tombstone,
             settings.line.decode_threads,
         )
-        self._prepared_bytes = assembly.input_bytes
+        self._assembly = assembly
 
     def cost(self, record: Record) -> int:
         """Give the bytes that a record takes in the line: its own, and what is made of it.
@@ -267,4 +268,4 @@ class CostedPreparer(Preparer):
         long as its decoding, and the models' inputs are what stays.
         """
         kept = self._decoder.cost(record) if self._keep_image else record.size_bytes
-        return kept + self._prepared_bytes + _RECORD_OVERHEAD_BYTES
+        return kept + self._assembly.input_bytes + _RECORD_OVERHEAD_BYTES

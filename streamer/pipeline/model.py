@@ -1,141 +1,108 @@
-"""A model version in memory, and its sessions that share the work."""
+"""The models of a process: which versions each of them has, and which of them a wave runs with."""
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Any, TypeVar
+from threading import Lock
+from typing import cast
 
-from streamer.batch import BatchBounds, Ceiling
 from streamer.config.topology import ModelRef
-from streamer.infer import Session, check_fit, open_session
 from streamer.models import Version, load_version
-from streamer.preprocess import Preprocessor, preprocessor_for
+from streamer.pipeline.loaded import ModelVersion, SessionsOf, open_sessions
+from streamer.records import Item, Record, Wave
 
-Result = TypeVar("Result")
-
-_AUTO_ITEMS = {"text": 32, "pair": 32, "image": 8}
-_AUTO_COST = {"text": 4096, "pair": 4096, "image": 8 * 640 * 640}
-_MOST_SESSIONS = 4
+Split = Callable[[Record], bool]
+"""Whether the candidate answers a record, not the champion: by its key, the same each time."""
 
 
-SessionsOf = Callable[[Version, ModelRef], list[Session]]
-"""Opens the sessions of a model."""
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The versions of one model that a wave runs with, fixed when it enters the line.
 
-
-def open_sessions(version: Version, ref: ModelRef) -> list[Session]:
-    """Load a version as often as it is to run at once, and check that it is what it says.
-
-    Raises:
-        ModelError: it does not load, or its manifest does not fit its file.
-        ConfigError: its framework is not installed.
+    Attributes:
+        champion: the version that answers.
+        candidate: one beside it, that answers the records of its share.
+        split: says which these are.
     """
-    count, threads = _shares(ref)
-    sessions = [
-        open_session(version, device=ref.device, threads=threads, isolation=ref.isolation)
-        for _ in range(count)
-    ]
-    check_fit(version, sessions[0])
-    return sessions
+
+    champion: ModelVersion
+    candidate: ModelVersion | None = None
+    split: Split | None = None
+
+    def of(self, item: Item) -> ModelVersion:
+        """Give the version that answers an item: the same one in every step."""
+        if self.candidate is None or self.split is None or not self.split(item.record):
+            return self.champion
+        return self.candidate
+
+    @property
+    def versions(self) -> tuple[ModelVersion, ...]:
+        """All versions that may be asked."""
+        return (self.champion,) if self.candidate is None else (self.champion, self.candidate)
 
 
 class Model:
-    """A version with its preprocessing and one or more sessions on one device.
+    """One model of the process: the version that serves, and perhaps a candidate beside it.
 
-    On a CPU several single-threaded sessions, each with a batch of its own, beat one session with
-    many threads that wait for each other.
+    Steps never ask it for a version: they ask the wave, `model.chosen(wave)`. What is changed here
+    holds for waves that enter the line afterwards; those in it keep what they came with. Only
+    `Models` changes it, under the lock under which waves enter.
+
+    Attributes:
+        ref: how the topology names it, and how it is run.
+        chosen_now: what the next wave gets.
     """
 
-    def __init__(
-        self, version: Version, ref: ModelRef, sessions: SessionsOf = open_sessions
-    ) -> None:
-        self.version = version
-        self.sessions = sessions(version, ref)
-        self.preprocessor: Preprocessor = preprocessor_for(version.manifest, version.folder)
-        self.ceiling = Ceiling(self._bounds(ref))
-        self._free: SimpleQueue[Session] = SimpleQueue()
-        for session in self.sessions:
-            self._free.put(session)
-        self._pool = ThreadPoolExecutor(
-            max_workers=len(self.sessions), thread_name_prefix=f"infer-{version.manifest.name}"
-        )
+    def __init__(self, ref: ModelRef, champion: ModelVersion) -> None:
+        self.ref = ref
+        self.chosen_now = Chosen(champion)
 
     @property
     def name(self) -> str:
-        """The manifest's name."""
-        return self.version.manifest.name
+        """The model's name."""
+        return self.champion.name
 
     @property
-    def version_name(self) -> str:
-        """The manifest's version."""
-        return self.version.manifest.version
+    def champion(self) -> ModelVersion:
+        """The version that serves now."""
+        return self.chosen_now.champion
 
     @property
-    def bounds(self) -> BatchBounds:
-        """What a batch holds at the most just now."""
-        return self.ceiling.bounds
+    def registered(self) -> str | None:
+        """The registry's name of a model that follows its deployments; None for all others."""
+        name = self.ref.uri.removeprefix("registry:")
+        return None if name == self.ref.uri or "@" in name else name
 
-    def _bounds(self, ref: ModelRef) -> BatchBounds:
-        kind = self.preprocessor.kind
-        own = self.version.manifest.batch.max_size
-        sizes = [size for size in (ref.batch.max_size, own) if size != "auto"]
-        if self.sessions[0].max_batch is not None:
-            sizes.append(self.sessions[0].max_batch)
-        cost = _AUTO_COST[kind] if ref.batch.max_cost == "auto" else ref.batch.max_cost
-        return BatchBounds(min(sizes, default=_AUTO_ITEMS[kind]), cost)
-
-    def submit(self, work: Callable[[Session], Result]) -> Future[Result]:
-        """Run work with a session as soon as one is free."""
-
-        def with_session() -> Result:
-            session = self._free.get()
-            try:
-                return work(session)
-            finally:
-                self._free.put(session)
-
-        return self._pool.submit(with_session)
-
-    def run(self, session: Session, inputs: Sequence[Any]) -> dict[str, Any]:
-        """Collate and run one batch."""
-        return session.run(self.preprocessor.collate(inputs))
-
-    def close(self) -> None:
-        """End the sessions and free their memory."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        for session in self.sessions:
-            session.close()
-
-
-def _shares(ref: ModelRef) -> tuple[int, int]:
-    """Give (sessions, threads of each): on a CPU all cores between them, one on a GPU."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cores = cores or 1
-    on_gpu = ref.device.startswith(("cuda", "GPU", "MIG"))
-    if ref.sessions != "auto":
-        sessions = ref.sessions
-    elif on_gpu:
-        sessions = 1
-    elif ref.threads != "auto":
-        sessions = max(min(cores // ref.threads, _MOST_SESSIONS), 1)
-    else:
-        sessions = min(cores, _MOST_SESSIONS)
-    threads = max(cores // sessions, 1) if ref.threads == "auto" else ref.threads
-    return sessions, threads
+    def chosen(self, wave: Wave) -> Chosen:
+        """Give the versions that a wave came with."""
+        return cast("Chosen", wave.versions[self])
 
 
 class Models:
-    """The models of a process; whoever names the same one the same way shares it."""
+    """The models of a process; whoever names the same one the same way shares it.
+
+    A wave enters with the versions of all its models as of one moment, so what `change` sets for
+    several models (the same one on two devices, say) is never seen by halves.
+    """
 
     def __init__(self, models_dir: Path, sessions: SessionsOf = open_sessions) -> None:
         self._dir = models_dir
         self._sessions = sessions
-        self._open: dict[tuple[Path, ModelRef], Model] = {}
+        self._open: dict[tuple[Path | str, ModelRef], Model] = {}
+        self._lock = Lock()
 
     def version(self, ref: ModelRef, beside: Path, task: str | None) -> Version:
         """Find a version without loading it."""
         return load_version(ref.uri, beside=beside, models_dir=self._dir, task=task)
+
+    def load(self, version: Version, ref: ModelRef) -> ModelVersion:
+        """Open a version's sessions, beside whatever serves.
+
+        Raises:
+            ModelError: it cannot be loaded, or its manifest does not fit its file.
+            ConfigError: its framework is not installed.
+        """
+        return ModelVersion(version, ref, self._sessions)
 
     def open(self, ref: ModelRef, beside: Path, task: str | None = None) -> Model:
         """Load a model, or give the one that is loaded.
@@ -147,14 +114,46 @@ class Models:
         version = self.version(ref, beside, task)
         key = (version.file, ref.model_copy(update={"uri": ""}))
         if key not in self._open:
-            self._open[key] = Model(version, ref, self._sessions)
+            self._open[key] = Model(ref, self.load(version, ref))
         return self._open[key]
 
-    def __iter__(self) -> Any:
-        return iter(self._open.values())
+    def enter(self, wave: Wave, models: Iterable[Model]) -> None:
+        """Fix the versions that a wave runs with, and hold them."""
+        with self._lock:
+            for model in models:
+                chosen = model.chosen_now
+                wave.versions[model] = chosen
+                for version in chosen.versions:
+                    version.hold()
+
+    def leave(self, wave: Wave) -> None:
+        """Let go of a wave's versions: it is answered, or given up."""
+        versions, wave.versions = wave.versions, {}
+        for chosen in versions.values():
+            for version in cast("Chosen", chosen).versions:
+                version.release()
+
+    def change(self, chosen: Mapping[Model, Chosen]) -> list[ModelVersion]:
+        """Set what waves get from now on; give the versions that no new wave gets any more.
+
+        These are still run by waves in the line: `left`, then `close`.
+        """
+        with self._lock:
+            before = [version for model in chosen for version in model.chosen_now.versions]
+            for model, now in chosen.items():
+                model.chosen_now = now
+            kept = {id(v) for model in self._open.values() for v in model.chosen_now.versions}
+        return [version for version in before if id(version) not in kept]
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(list(self._open.values()))
 
     def close(self) -> None:
         """Close all models."""
         for model in self._open.values():
-            model.close()
+            for version in model.chosen_now.versions:
+                version.close()
         self._open.clear()
+
+
+__all__ = ["Chosen", "Model", "ModelVersion", "Models", "SessionsOf", "Split", "open_sessions"]

@@ -9,7 +9,6 @@ from streamer.config.topology import ModelRef, StepConfig
 from streamer.errors import ConfigError, RecordError
 from streamer.pipeline.model import Model, Models
 from streamer.pipeline.step import Step
-from streamer.postprocess import interpreter_for
 from streamer.records import Item, Record, Sample, Slice, TopicPartition, Wave
 from streamer.tasks import task_named
 
@@ -47,14 +46,13 @@ class Predictor:
         """
         models = Models(settings.models.dir)
         model = models.open(ModelRef(uri=uri), Path.cwd(), task)
-        manifest = model.version.manifest
+        manifest = model.champion.version.manifest
         if task and manifest.task != task:
             message = f"{uri}: made for '{manifest.task}', not for '{task}'"
             raise ConfigError(message)
-        interpreter = interpreter_for(manifest, manifest.task, threshold=threshold, top_k=top_k)
-        config = StepConfig(model=manifest.name)
-        events = _Silent()
-        step = Step("try", config, manifest.task, model, interpreter, events)
+        config = StepConfig(model=manifest.name, threshold=threshold, top_k=top_k)
+        step = Step("try", config, manifest.task, model, _Silent())
+        step.interpreter(model.champion)
         return cls(model, models, step)
 
     @property
@@ -65,9 +63,11 @@ class Predictor:
     def predict(self, samples: Sequence[Sample]) -> list[Any | RecordError]:
         """Answer samples: the task's output each, or why there is none."""
         items = [Item(Record("", 0, number, 0, None, b"")) for number in range(len(samples))]
-        self._step.prepare(items, samples)
         wave = Wave(0, {TopicPartition("", 0): Slice(0, len(items), tuple(items))}, 0, 0.0)
+        self._models.enter(wave, [self.model])
+        self._step.prepare(wave, items, samples)
         self._step.finish(self._step.begin(wave))
+        self._models.leave(wave)
         return [
             RecordError(item.rejection.message, reason=item.rejection.reason)
             if item.rejection is not None

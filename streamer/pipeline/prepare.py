@@ -40,7 +40,7 @@ class Preparer:
         """Start a wave's chunks."""
         items = wave.items
         chunks = [items[at : at + self._chunk] for at in range(0, len(items), self._chunk)]
-        return wave, [self._pool.submit(self.prepare, chunk) for chunk in chunks]
+        return wave, [self._pool.submit(self.prepare, wave, chunk) for chunk in chunks]
 
     def finish(self, begun: tuple[Wave, list[Future[None]]]) -> Wave:
         """Wait for a wave's chunks."""
@@ -52,11 +52,11 @@ class Preparer:
     def prepared(self, waves: Iterable[Wave]) -> Iterator[Wave]:
         """Prepare waves one after the other, without a pool."""
         for wave in waves:
-            self.prepare(wave.items)
+            self.prepare(wave, wave.items)
             yield wave
 
-    def prepare(self, items: Sequence[Item]) -> None:
-        """Decode items and make their model inputs."""
+    def prepare(self, wave: Wave, items: Sequence[Item]) -> None:
+        """Decode items of a wave and make their model inputs."""
         decoded, samples = [], []
         for item in filter(lambda item: item.alive, items):
             if item.record.value is None:
@@ -76,7 +76,7 @@ class Preparer:
             decoded.append(item)
         for step in self._steps:
             if decoded:
-                step.prepare(decoded, samples)
+                step.prepare(wave, decoded, samples)
         if self._keep_image:
             for item, sample in zip(decoded, samples, strict=True):
                 if isinstance(sample, Image):

@@ -11,7 +11,7 @@ from streamer.batch import padded_cost, planned
 from streamer.config.topology import StepConfig
 from streamer.errors import RecordError
 from streamer.infer import OutOfMemoryError, Session
-from streamer.pipeline.model import Model
+from streamer.pipeline.model import Model, ModelVersion
 from streamer.postprocess import Interpreter
 from streamer.records import Answer, Image, Item, ModelInput, Rejection, Stage, Wave
 
@@ -20,16 +20,24 @@ class StepEvents(Protocol):
     """What a step tells of its batches."""
 
     def batch_ran(  # noqa: PLR0913 - one event
-        self, *, step: str, model: Model, items: int, waste: float, seconds: float, reason: str
+        self,
+        *,
+        step: str,
+        model: ModelVersion,
+        items: int,
+        waste: float,
+        seconds: float,
+        reason: str,
     ) -> None:
         """A batch was run."""
 
 
 @dataclass(slots=True)
 class Part:
-    """One model input of an item, and what became of it."""
+    """One model input of an item, the version that is asked, and what became of it."""
 
     item: Item
+    version: ModelVersion
     given: ModelInput
     crop: int | None = None
     box: dict[str, int] | None = None
@@ -46,66 +54,89 @@ class Work:
 
 
 class Step:
-    """A step of a topology, with its model loaded."""
+    """A step of a topology, with its model loaded.
 
-    def __init__(  # noqa: PLR0913, PLR0917 - the parts of one step
-        self,
-        name: str,
-        config: StepConfig,
-        task: str,
-        model: Model,
-        interpreter: Interpreter,
-        events: StepEvents,
+    Which version of the model answers an item is the wave's choice, made when it entered the line.
+    """
+
+    def __init__(
+        self, name: str, config: StepConfig, task: str, model: Model, events: StepEvents
     ) -> None:
         self.name = name
         self.task = task
         self.model = model
         self.origin = config.from_.rpartition(".")[0] if config.from_ else None
-        self._max_crops = config.max_crops
-        self._interpreter = interpreter
+        self._config = config
         self._events = events
 
-    def prepare(self, items: Sequence[Item], samples: Sequence[Any]) -> None:
+    def interpreter(self, version: ModelVersion) -> Interpreter:
+        """Give what reads a version's outputs for this step.
+
+        Raises:
+            ConfigError: the outputs are not what the step's task needs.
+        """
+        return version.interpreter(self.task, self._config.threshold, self._config.top_k)
+
+    def prepare(self, wave: Wave, items: Sequence[Item], samples: Sequence[Any]) -> None:
         """Make the model's inputs of decoded samples; what does not fit is rejected."""
-        outcomes = self._prepared(samples)
+        chosen = self.model.chosen(wave)
+        if chosen.candidate is None:
+            self._prepare(chosen.champion, items, samples)
+            return
+        for version in chosen.versions:
+            at = [n for n, item in enumerate(items) if chosen.of(item) is version]
+            if at:
+                self._prepare(version, [items[n] for n in at], [samples[n] for n in at])
+
+    def _prepare(
+        self, version: ModelVersion, items: Sequence[Item], samples: Sequence[Any]
+    ) -> None:
+        outcomes = self._prepared(version, samples)
         for item, outcome in zip(items, outcomes, strict=True):
             if isinstance(outcome, RecordError):
                 item.rejection = item.rejection or self._rejection("preprocess", outcome)
             else:
                 item.inputs[self.name] = outcome
 
-    def _prepared(self, samples: Sequence[Any]) -> Sequence[list[ModelInput] | RecordError]:
+    def _prepared(
+        self, version: ModelVersion, samples: Sequence[Any]
+    ) -> Sequence[list[ModelInput] | RecordError]:
         """Prepare samples; one that the libraries below trip over takes no other with it."""
         try:
-            return self.model.preprocessor.prepare(samples)
+            return version.preprocessor.prepare(samples)
         except Exception as error:  # noqa: BLE001 - of whatever kind, it is one sample's own
             if len(samples) == 1:
                 message = f"{type(error).__name__}: {error}"
                 return [RecordError(message, reason="preprocess-failed")]
-        return [outcome for one in samples for outcome in self._prepared([one])]
+        return [outcome for one in samples for outcome in self._prepared(version, [one])]
 
     def begin(self, wave: Wave) -> Work:
         """Start a wave's batches; the sessions may still be busy with the wave before."""
         work = Work(wave)
+        chosen = self.model.chosen(wave)
         for item in wave.items:
             if item.alive:
-                work.parts += self._crops(item) if self.origin else self._whole(item)
-        inputs = [part.given for part in work.parts]
-        for indices in planned(inputs, self.model.bounds):
-            batch = [work.parts[index] for index in indices]
-            work.running.append(self.model.submit(partial(self._run, batch)))
+                version = chosen.of(item)
+                make = self._crops if self.origin else self._whole
+                work.parts += make(item, version)
+        for version in chosen.versions:
+            parts = [part for part in work.parts if part.version is version]
+            for indices in planned([part.given for part in parts], version.bounds):
+                batch = [parts[index] for index in indices]
+                work.running.append(version.submit(partial(self._run, version, batch)))
         return work
 
     def finish(self, work: Work) -> Wave:
         """Wait for a wave's batches and put the results together, record by record."""
         for future in work.running:
             future.result()
+        chosen = self.model.chosen(work.wave)
         by_item: dict[int, list[Part]] = {}
         for part in work.parts:
             by_item.setdefault(id(part.item), []).append(part)
         for item in work.wave.items:
             if item.alive:
-                self._answer(item, by_item.get(id(item), []))
+                self._answer(item, chosen.of(item), by_item.get(id(item), []))
         return work.wave
 
     def inferred(self, waves: Any) -> Any:
@@ -113,46 +144,48 @@ class Step:
         for wave in waves:
             yield self.finish(self.begin(wave))
 
-    def _whole(self, item: Item) -> list[Part]:
-        return [Part(item, given) for given in item.inputs.pop(self.name, [])]
+    def _whole(self, item: Item, version: ModelVersion) -> list[Part]:
+        return [Part(item, version, given) for given in item.inputs.pop(self.name, [])]
 
-    def _crops(self, item: Item) -> list[Part]:
+    def _crops(self, item: Item, version: ModelVersion) -> list[Part]:
         """Cut the boxes that the step before found out of the original picture."""
         found = item.answers.get(self.origin or "")
         if found is None or item.image is None:
             return []
         parts = []
-        for number, entry in enumerate(found.output[: self._max_crops]):
+        for number, entry in enumerate(found.output[: self._config.max_crops]):
             crop = _cut(item.image, entry["box"])
-            [outcome] = self._prepared([crop])
+            [outcome] = self._prepared(version, [crop])
             if isinstance(outcome, RecordError):
                 item.rejection = self._rejection("preprocess", outcome)
                 return []
-            parts += [Part(item, given, number, entry["box"]) for given in outcome]
+            parts += [Part(item, version, given, number, entry["box"]) for given in outcome]
         return parts
 
-    def _run(self, batch: list[Part], session: Session, tries: int = 1) -> None:
+    def _run(
+        self, version: ModelVersion, batch: list[Part], session: Session, tries: int = 1
+    ) -> None:
         """Run a batch; one that fails is halved until the culprit is alone."""
         inputs = [part.given for part in batch]
         began = perf_counter()
         try:
-            outputs = self.model.run(session, inputs)
+            outputs = version.run(session, inputs)
             seconds = perf_counter() - began
-            results = _guarded(self._interpreter.interpret, outputs, inputs)
+            results = _guarded(self.interpreter(version).interpret, outputs, inputs)
         except Exception as error:  # noqa: BLE001 - the runtimes' errors have no common ancestor
             if isinstance(error, OutOfMemoryError):
-                self.model.ceiling.ran_out(padded_cost(inputs))
+                version.ceiling.ran_out(padded_cost(inputs))
                 tries -= 1  # the device is short of memory; the records have done nothing
             if len(batch) > 1:
                 middle = len(batch) // 2
-                self._run(batch[:middle], session, tries + 1)
-                self._run(batch[middle:], session, tries + 1)
+                self._run(version, batch[:middle], session, tries + 1)
+                self._run(version, batch[middle:], session, tries + 1)
                 return
             stage: Stage = "postprocess" if isinstance(error, _InterpretError) else "infer"
             cause = error.__cause__ if isinstance(error, _InterpretError) else error
             batch[0].result = self._rejection(stage, cause or error, max(tries, 1))
             return
-        self.model.ceiling.ran()
+        version.ceiling.ran()
         for part, result in zip(batch, results, strict=True):
             part.result = (
                 self._rejection("infer" if result.reason == "non-finite" else "postprocess", result)
@@ -162,38 +195,37 @@ class Step:
         longest = max(part.given.length for part in batch)
         used = sum(part.given.length for part in batch)
         waste = 1 - used / (longest * len(batch)) if longest else 0.0
-        full = len(batch) >= self.model.bounds.items
+        full = len(batch) >= version.bounds.items
         self._events.batch_ran(
             step=self.name,
-            model=self.model,
+            model=version,
             items=len(batch),
             waste=waste,
             seconds=seconds,
             reason="full" if full else "wave",
         )
 
-    def _answer(self, item: Item, parts: list[Part]) -> None:
+    def _answer(self, item: Item, version: ModelVersion, parts: list[Part]) -> None:
         for part in parts:
             if isinstance(part.result, Rejection):
                 item.rejection = part.result
                 return
         try:
             output: Any = (
-                self._combined(parts)
+                self._combined(version, parts)
                 if not self.origin
                 else [
-                    {"item": part.crop, "box": part.box, "output": self._combined([part])}
+                    {"item": part.crop, "box": part.box, "output": self._combined(version, [part])}
                     for part in parts
                 ]
             )
         except RecordError as error:
             item.rejection = self._rejection("postprocess", error)
             return
-        model = self.model
-        item.answers[self.name] = Answer(self.task, model.name, model.version_name, output)
+        item.answers[self.name] = Answer(self.task, version.name, version.version_name, output)
 
-    def _combined(self, parts: list[Part]) -> Any:
-        return self._interpreter.combine([part.result for part in parts])
+    def _combined(self, version: ModelVersion, parts: list[Part]) -> Any:
+        return self.interpreter(version).combine([part.result for part in parts])
 
     def _rejection(self, stage: Stage, error: BaseException, tries: int = 1) -> Rejection:
         reason = error.reason if isinstance(error, RecordError) else f"{stage}-failed"

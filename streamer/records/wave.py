@@ -31,14 +31,15 @@ class Wave:
     Attributes:
         cost_bytes: what the wave holds of the line's memory budget until it is committed.
         born: monotonic clock, seconds, when its first record was polled.
-        versions: by model name, the version that was current when the wave entered the line.
+        versions: by model, what was in service when the wave entered the line: it runs with that
+            through all its steps.
     """
 
     number: int
     slices: Mapping[TopicPartition, Slice]
     cost_bytes: int
     born: float
-    versions: dict[str, object] = field(default_factory=dict)
+    versions: dict[object, object] = field(default_factory=dict)
 
     @property
     def items(self) -> list[Item]:

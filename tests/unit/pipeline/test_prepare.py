@@ -27,7 +27,7 @@ class Step:
         self.origin = origin
         self.prepared = []
 
-    def prepare(self, items, samples):
+    def prepare(self, wave, items, samples):
         self.prepared.append(samples)
         for item, sample in zip(items, samples, strict=True):
             item.inputs[id(self)] = sample
@@ -41,10 +41,14 @@ def items_of(*values):
     return [Item(record(n, value=value)) for n, value in enumerate(values)]
 
 
+def wave(items):
+    return Wave(0, {at(0): Slice(1, len(items), tuple(items))}, 0, 0.0)
+
+
 def test_samples_are_prepared_for_every_step_that_takes_the_record():
     first, second, on_crops = Step(), Step(), Step("detect")
     items = items_of(b"a", b"b")
-    preparer(first, second, on_crops).prepare(items)
+    preparer(first, second, on_crops).prepare(wave(items), items)
     assert first.prepared == second.prepared == [[Text("a"), Text("b")]]
     assert on_crops.prepared == []
     assert [len(item.inputs) for item in items] == [2, 2]
@@ -61,7 +65,7 @@ def test_samples_are_prepared_for_every_step_that_takes_the_record():
 def test_a_value_that_cannot_be_decoded_takes_no_other_with_it(value, reason, error):
     step = Step()
     items = items_of(b"a", value, b"b")
-    preparer(step).prepare(items)
+    preparer(step).prepare(wave(items), items)
     rejection = items[1].rejection
     assert (rejection.stage, rejection.reason, rejection.error) == ("decode", reason, error)
     assert [item.alive for item in items] == [True, False, True]
@@ -70,22 +74,22 @@ def test_a_value_that_cannot_be_decoded_takes_no_other_with_it(value, reason, er
 
 def test_a_tombstone_may_pass_or_be_dropped():
     [passed], [dropped] = items_of(None), items_of(None)
-    preparer(Step(), tombstone="pass").prepare([passed])
-    preparer(Step(), tombstone="drop").prepare([dropped])
+    preparer(Step(), tombstone="pass").prepare(wave([passed]), [passed])
+    preparer(Step(), tombstone="drop").prepare(wave([dropped]), [dropped])
     assert (passed.tombstone, passed.dropped, passed.rejection) == (True, False, None)
     assert (dropped.tombstone, dropped.dropped, dropped.rejection) == (False, True, None)
 
 
 def test_nothing_to_prepare_is_no_work_for_the_steps():
     step = Step()
-    preparer(step).prepare(items_of(b"bad", None))
+    preparer(step).prepare(wave(items_of(b"bad", None)), items_of(b"bad", None))
     assert step.prepared == []
 
 
 @pytest.mark.parametrize(("steps", "kept"), [([Step()], False), ([Step(), Step("detect")], True)])
 def test_the_original_is_kept_only_for_a_step_that_cuts_from_it(steps, kept):
     items = items_of(b"picture", b"text")
-    preparer(*steps, kind="image").prepare(items)
+    preparer(*steps, kind="image").prepare(wave(items), items)
     assert (items[0].image is not None) is kept
     assert items[1].image is None
 
@@ -95,21 +99,18 @@ def test_chunks_in_a_pool_do_what_the_plain_form_does(kind):
     values = [b"%d" % n if n % 7 else b"bad" for n in range(300)]
     pooled, plain = items_of(*values), items_of(*values)
     made = preparer(Step(), kind=kind)
-    wave = Wave(0, {at(0): Slice(1, 300, tuple(pooled))}, 0, 0.0)
-    assert made.finish(made.begin(wave)) is wave
-    list(
-        preparer(Step(), kind=kind).prepared([Wave(0, {at(0): Slice(1, 300, tuple(plain))}, 0, 0)])
-    )
+    one = wave(pooled)
+    assert made.finish(made.begin(one)) is one
+    list(preparer(Step(), kind=kind).prepared([wave(plain)]))
     assert [item.rejection for item in pooled] == [item.rejection for item in plain]
     assert [list(i.inputs.values()) for i in pooled] == [list(i.inputs.values()) for i in plain]
     made.close()
 
 
 def test_an_error_that_is_no_samples_own_ends_the_stage():
-    broken = SimpleNamespace(origin=None, prepare=dict)  # takes no two arguments
+    broken = SimpleNamespace(origin=None, prepare=dict)  # takes no three arguments
     made = preparer(broken)
-    wave = Wave(0, {at(0): Slice(1, 1, tuple(items_of(b"a")))}, 0, 0.0)
     with pytest.raises(TypeError):
-        made.finish(made.begin(wave))
+        made.finish(made.begin(wave(items_of(b"a"))))
     assert isinstance(made._pool, ThreadPoolExecutor)
     made.close()

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from support.items import at, record
 
 from streamer.batch import BatchBounds
-from streamer.config.topology import StepConfig
+from streamer.config.topology import ModelRef, StepConfig
 from streamer.errors import ModelError, RecordError
+from streamer.pipeline.model import Chosen, Model
 from streamer.pipeline.step import Step
 from streamer.records import Answer, Image, Item, ModelInput, Rejection, Slice, Wave
 
@@ -21,13 +22,14 @@ class Ceiling:
         pass
 
 
-class Model:
+class Doubler:
     """Doubles numbers; fails as a whole for any number that is in `poison`."""
 
     name = "doubler"
-    version_name = "7"
 
-    def __init__(self, items=8, pool=None):
+    def __init__(self, items=8, pool=None, version="7"):
+        self.version_name = version
+        self.reads = Interpreter()
         self.bounds = BatchBounds(items, 10**9)
         self.preprocessor = self
         self.ceiling = Ceiling()
@@ -48,6 +50,9 @@ class Model:
         if sample < 0:
             return RecordError("negative", reason="negative")
         return [ModelInput({"x": np.array(sample)}, cost=1, length=sample)]
+
+    def interpreter(self, task, threshold, top_k):
+        return self.reads
 
     def submit(self, work):
         if self._pool is not None:
@@ -95,12 +100,12 @@ class Events:
 
 @pytest.fixture
 def model():
-    return Model()
+    return Doubler()
 
 
 @pytest.fixture
-def interpreter():
-    return Interpreter()
+def interpreter(model):
+    return model.reads
 
 
 @pytest.fixture
@@ -109,25 +114,27 @@ def events():
 
 
 @pytest.fixture
-def step(model, interpreter, events):
-    return made(model, interpreter, events)
+def step(model, events):
+    return made(model, events)
 
 
-def made(model, interpreter=None, events=None, **config):
+def made(model, events=None, **config):
     config = StepConfig.model_validate({"model": "m", **config})
-    return Step(
-        "double", config, "doubling", model, interpreter or Interpreter(), events or Events()
-    )
+    slot = Model(ModelRef(uri="m"), model)
+    return Step("double", config, "doubling", slot, events or Events())
 
 
-def wave(items):
-    return Wave(0, {at(0): Slice(1, len(items), tuple(items))}, 0, 0.0)
+def wave(step, items, chosen=None):
+    entered = Wave(0, {at(0): Slice(1, len(items), tuple(items))}, 0, 0.0)
+    entered.versions[step.model] = chosen or step.model.chosen_now
+    return entered
 
 
 def run(step, numbers):
     items = [Item(record(offset)) for offset in range(len(numbers))]
-    step.prepare(items, numbers)
-    step.finish(step.begin(wave(items)))
+    one = wave(step, items)
+    step.prepare(one, items, numbers)
+    step.finish(step.begin(one))
     return items
 
 
@@ -149,7 +156,7 @@ def test_answers_come_back_to_their_items_whatever_order_the_batches_have(step, 
 
 @given(st.lists(st.integers(0, 30), max_size=40), st.sets(st.integers(0, 30)), st.integers(1, 9))
 def test_a_failing_batch_is_halved_until_its_culprits_are_alone(numbers, poison, size):
-    model = Model(size)
+    model = Doubler(size)
     model.poison = poison
     items = run(made(model), numbers)
     assert told(items) == ["infer-failed" if n in poison else 2 * n for n in numbers]
@@ -201,11 +208,12 @@ def test_a_sample_that_the_preprocessor_trips_over_takes_no_other_with_it(step, 
 
 def test_rejected_items_dropped_ones_and_tombstones_pass_by(step, model):
     items = [Item(record(n)) for n in range(4)]
-    step.prepare(items, [0, 1, 2, 3])
+    one = wave(step, items)
+    step.prepare(one, items, [0, 1, 2, 3])
     items[0].rejection = Rejection("decode", None, "x", "x", "x")
     items[1].dropped = True
     items[2].tombstone = True
-    step.finish(step.begin(wave(items)))
+    step.finish(step.begin(one))
     assert model.ran == [[3]]
     assert [item.answers.get("double") is not None for item in items] == [False] * 3 + [True]
 
@@ -216,32 +224,33 @@ def test_an_item_of_two_inputs_is_put_together_again(step, model):
         item.inputs["double"] = [
             ModelInput({"x": np.array(n)}, cost=1, length=n) for n in (10 + number, number)
         ]
-    step.finish(step.begin(wave(items)))
+    step.finish(step.begin(wave(step, items)))
     assert told(items) == [[20, 0], [22, 2]]
 
 
 def test_an_empty_wave_runs_nothing(step, model):
-    assert step.finish(step.begin(wave([]))).items == []
+    assert step.finish(step.begin(wave(step, []))).items == []
     assert model.ran == []
 
 
 def test_waves_in_a_row_are_answered_as_by_the_plain_form():
     numbers = [[3, 1], [4], [], [1, 5, 9]]
     with ThreadPoolExecutor(3) as pool:
-        step = made(Model(2, pool))
+        step = made(Doubler(2, pool))
         waves = []
         for group in numbers:
             items = [Item(record(n)) for n in range(len(group))]
-            step.prepare(items, group)
-            waves.append(wave(items))
+            waves.append(wave(step, items))
+            step.prepare(waves[-1], items, group)
         begun = [step.begin(one) for one in waves]
         assert [told(step.finish(work).items) for work in begun] == [
             [2 * n for n in group] for group in numbers
         ]
-    plain = made(Model(2))
+    plain = made(Doubler(2))
     items = [Item(record(0))]
-    plain.prepare(items, [4])
-    assert [told(one.items) for one in plain.inferred([wave(items)])] == [[8]]
+    one = wave(plain, items)
+    plain.prepare(one, items, [4])
+    assert [told(one.items) for one in plain.inferred([one])] == [[8]]
 
 
 def box(left, top, right, bottom):
@@ -257,13 +266,13 @@ def found(*boxes):
 
 
 @pytest.fixture
-def crops(model, interpreter):
-    return made(model, interpreter, **{"from": "detect.crops", "max_crops": 3})
+def crops(model):
+    return made(model, **{"from": "detect.crops", "max_crops": 3})
 
 
 def test_crops_of_several_records_share_batches_and_go_back_to_their_record(crops, model):
     items = [found(box(0, 0, 2, 2), box(0, 0, 10, 10)), found(), found(box(3, 3, 4, 4))]
-    crops.finish(crops.begin(wave(items)))
+    crops.finish(crops.begin(wave(crops, items)))
     assert model.ran == [[11, 99, 33]]
     assert [item.answers["double"].output for item in items] == [
         [
@@ -286,20 +295,20 @@ def test_crops_of_several_records_share_batches_and_go_back_to_their_record(crop
     ],
 )
 def test_a_crop_has_at_least_one_pixel_of_the_picture(crops, model, given_box, brightest):
-    crops.finish(crops.begin(wave([found(given_box)])))
+    crops.finish(crops.begin(wave(crops, [found(given_box)])))
     assert model.ran == [[brightest]]
 
 
 def test_only_the_first_crops_are_answered(crops):
     item = found(*[box(n, 0, n + 1, 1) for n in range(5)])
-    crops.finish(crops.begin(wave([item])))
+    crops.finish(crops.begin(wave(crops, [item])))
     assert [entry["item"] for entry in item.answers["double"].output] == [0, 1, 2]
 
 
 def test_one_bad_crop_makes_its_record_a_dead_letter_and_no_other(crops, model):
     model.poison = {33}
     items = [found(box(0, 0, 1, 1), box(3, 3, 4, 4)), found(box(1, 1, 2, 2))]
-    crops.finish(crops.begin(wave(items)))
+    crops.finish(crops.begin(wave(crops, items)))
     assert told(items)[0] == "infer-failed"
     assert items[1].answers["double"].output[0]["output"] == 22
 
@@ -307,6 +316,29 @@ def test_one_bad_crop_makes_its_record_a_dead_letter_and_no_other(crops, model):
 def test_a_crop_that_cannot_be_combined_makes_its_record_a_dead_letter(crops, interpreter):
     interpreter.uncombined = {66}
     items = [found(box(3, 3, 4, 4)), found(box(1, 1, 2, 2))]
-    crops.finish(crops.begin(wave(items)))
+    crops.finish(crops.begin(wave(crops, items)))
     assert items[0].rejection.reason == "too-many"
     assert items[1].rejection is None
+
+
+def test_each_item_is_answered_by_the_version_that_its_wave_chose_for_it(model, step, events):
+    other = Doubler(version="8")
+    chosen = Chosen(model, other, lambda record: record.offset % 3 == 0)
+    items = [Item(record(offset)) for offset in range(7)]
+    one = wave(step, items, chosen)
+    step.prepare(one, items, range(10, 17))
+    step.finish(step.begin(one))
+    assert told(items) == [2 * number for number in range(10, 17)]
+    versions = [item.answers["double"].version for item in items]
+    assert versions == ["8", "7", "7", "8", "7", "7", "8"]
+    assert (model.ran, other.ran) == ([[15, 14, 12, 11]], [[16, 13, 10]])
+    assert [(e["model"].version_name, e["items"]) for e in events.batches] == [("7", 4), ("8", 3)]
+
+
+def test_a_wave_keeps_its_version_whatever_is_in_service_by_then(model, step):
+    items = [Item(record(0))]
+    one = wave(step, items)
+    step.model.chosen_now = Chosen(Doubler(version="8"))
+    step.prepare(one, items, [3])
+    step.finish(step.begin(one))
+    assert items[0].answers["double"].version == "7"

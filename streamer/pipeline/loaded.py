@@ -1,0 +1,174 @@
+"""A model version in memory, and its sessions that share the work."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+from threading import Condition
+from typing import Any, TypeVar
+
+from streamer.batch import BatchBounds, Ceiling
+from streamer.config.topology import ModelRef
+from streamer.infer import Session, check_fit, open_session
+from streamer.models import Manifest, Version
+from streamer.postprocess import Interpreter, interpreter_for
+from streamer.preprocess import Preprocessor, preprocessor_for
+
+Result = TypeVar("Result")
+
+_AUTO_ITEMS = {"text": 32, "pair": 32, "image": 8}
+_AUTO_COST = {"text": 4096, "pair": 4096, "image": 8 * 640 * 640}
+_MOST_SESSIONS = 4
+
+
+SessionsOf = Callable[[Version, ModelRef], list[Session]]
+"""Opens the sessions of a version."""
+
+
+def open_sessions(version: Version, ref: ModelRef) -> list[Session]:
+    """Load a version as often as it is to run at once, and check that it is what it says.
+
+    Raises:
+        ModelError: it does not load, or its manifest does not fit its file.
+        ConfigError: its framework is not installed.
+    """
+    count, threads = _shares(ref)
+    sessions = [
+        open_session(version, device=ref.device, threads=threads, isolation=ref.isolation)
+        for _ in range(count)
+    ]
+    check_fit(version, sessions[0])
+    return sessions
+
+
+class ModelVersion:
+    """A version with its preprocessing and one or more sessions on one device.
+
+    On a CPU several single-threaded sessions, each with a batch of its own, beat one session with
+    many threads that wait for each other.
+
+    Waves that run with the version hold it; `close` waits until the last of them has left.
+    """
+
+    def __init__(
+        self, version: Version, ref: ModelRef, sessions: SessionsOf = open_sessions
+    ) -> None:
+        self.version = version
+        self.sessions = sessions(version, ref)
+        self.preprocessor: Preprocessor = preprocessor_for(version.manifest, version.folder)
+        self.input_bytes = _input_bytes(version.manifest)
+        self.ceiling = Ceiling(self._bounds(ref))
+        self._interpreters: dict[tuple[str, float | None, int | None], Interpreter] = {}
+        self._holders = 0
+        self._held = Condition()
+        self._free: SimpleQueue[Session] = SimpleQueue()
+        for session in self.sessions:
+            self._free.put(session)
+        self._pool = ThreadPoolExecutor(
+            max_workers=len(self.sessions), thread_name_prefix=f"infer-{version.manifest.name}"
+        )
+
+    @property
+    def name(self) -> str:
+        """The manifest's name."""
+        return self.version.manifest.name
+
+    @property
+    def version_name(self) -> str:
+        """The manifest's version."""
+        return self.version.manifest.version
+
+    @property
+    def bounds(self) -> BatchBounds:
+        """What a batch holds at the most just now."""
+        return self.ceiling.bounds
+
+    def _bounds(self, ref: ModelRef) -> BatchBounds:
+        kind = self.preprocessor.kind
+        own = self.version.manifest.batch.max_size
+        sizes = [size for size in (ref.batch.max_size, own) if size != "auto"]
+        if self.sessions[0].max_batch is not None:
+            sizes.append(self.sessions[0].max_batch)
+        cost = _AUTO_COST[kind] if ref.batch.max_cost == "auto" else ref.batch.max_cost
+        return BatchBounds(min(sizes, default=_AUTO_ITEMS[kind]), cost)
+
+    def interpreter(self, task: str, threshold: float | None, top_k: int | None) -> Interpreter:
+        """Give what reads this version's outputs for a step.
+
+        Raises:
+            ConfigError: the outputs are not what the task needs.
+        """
+        key = (task, threshold, top_k)
+        if key not in self._interpreters:
+            self._interpreters[key] = interpreter_for(
+                self.version.manifest, task, threshold=threshold, top_k=top_k
+            )
+        return self._interpreters[key]
+
+    def submit(self, work: Callable[[Session], Result]) -> Future[Result]:
+        """Run work with a session as soon as one is free."""
+
+        def with_session() -> Result:
+            session = self._free.get()
+            try:
+                return work(session)
+            finally:
+                self._free.put(session)
+
+        return self._pool.submit(with_session)
+
+    def run(self, session: Session, inputs: Sequence[Any]) -> dict[str, Any]:
+        """Collate and run one batch."""
+        return session.run(self.preprocessor.collate(inputs))
+
+    def hold(self) -> None:
+        """Keep the sessions open until `release`."""
+        with self._held:
+            self._holders += 1
+
+    def release(self) -> None:
+        """Undo one `hold`."""
+        with self._held:
+            self._holders -= 1
+            self._held.notify_all()
+
+    def left(self, patience: float) -> bool:
+        """Wait until nobody holds the version any more, at most so many seconds."""
+        with self._held:
+            return self._held.wait_for(lambda: self._holders == 0, patience)
+
+    def close(self) -> None:
+        """End the sessions and free their memory."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for session in self.sessions:
+            session.close()
+
+
+def _shares(ref: ModelRef) -> tuple[int, int]:
+    """Give (sessions, threads of each): on a CPU all cores between them, one on a GPU."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = cores or 1
+    on_gpu = ref.device.startswith(("cuda", "GPU", "MIG"))
+    if ref.sessions != "auto":
+        sessions = ref.sessions
+    elif on_gpu:
+        sessions = 1
+    elif ref.threads != "auto":
+        sessions = max(min(cores // ref.threads, _MOST_SESSIONS), 1)
+    else:
+        sessions = min(cores, _MOST_SESSIONS)
+    threads = max(cores // sessions, 1) if ref.threads == "auto" else ref.threads
+    return sessions, threads
+
+
+def _input_bytes(manifest: Manifest) -> int:
+    """Give what the inputs made of one record take at the most, roughly."""
+    total = 0
+    for given in manifest.inputs.values():
+        if given.kind == "image":
+            size = given.crop_size or given.size
+            side = given.size.shortest_edge or 0
+            total += 3 * (size.height or side) * (size.width or side)
+        elif given.kind == "text":
+            total += 8 * 64 * len(given.tensors)
+    return total
