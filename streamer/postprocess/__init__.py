@@ -1,11 +1,13 @@
 """Outputs of models to answers: labels, boxes, similarities."""
 
+from streamer import plugins
 from streamer.models import Manifest
 from streamer.postprocess.arrays import Interpreter
 from streamer.postprocess.boxes import Boxes, Found
 from streamer.postprocess.classes import Classes
+from streamer.postprocess.plugged import PluggedDecoding, PluggedTask, decodings
 from streamer.postprocess.similarity import similarity
-from streamer.tasks import task_named
+from streamer.tasks import TASKS, task_named
 
 
 def interpreter_for(
@@ -23,6 +25,17 @@ def interpreter_for(
         ConfigError: there is no such task, or the outputs are not what it needs.
     """
     name = task_named(task).name
+    plugin = None if name in TASKS else plugins.plugged(plugins.TASKS, name)
+    if plugin is not None:
+        return PluggedTask(plugin, manifest)
+    manifest, plugged = decodings(manifest)
+    built = _built_in(manifest, name, threshold, top_k)
+    return PluggedDecoding(built, plugged) if plugged else built
+
+
+def _built_in(
+    manifest: Manifest, name: str, threshold: float | None, top_k: int | None
+) -> Interpreter:
     if name == "object-detection":
         return Boxes(manifest, threshold=threshold, top_k=top_k)
     if name == "sentence-similarity":

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
+from streamer import plugins
 from streamer.config.files import suggestion
 from streamer.errors import ConfigError
 
@@ -73,15 +74,25 @@ TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for task in _ALL})
 
 
 def task_named(name: str) -> Task:
-    """Find a task by its name.
+    """Find a task by its name, among the built-in ones, then among plug-ins.
 
     Raises:
         ConfigError: there is none; says which is meant, or which there are.
     """
     task = TASKS.get(name)
-    if task is None:
-        raise ConfigError(f"there is no task '{name}'{suggestion(name, TASKS)}")
-    return task
+    if task is not None:
+        return task
+    plugin = plugins.plugged(plugins.TASKS, name)
+    if plugin is None:
+        known = [*TASKS, *plugins.known(plugins.TASKS)]
+        raise ConfigError(f"there is no task '{name}'{suggestion(name, known)}")
+    described = plugin.describe()
+    if not isinstance(described, Task) or described.name != name:
+        raise ConfigError(
+            f"the plug-in '{name}' must describe() a streamer.tasks.Task of that name; it gave "
+            f"{described!r:.80}"
+        )
+    return described
 
 
 __all__ = ["TASKS", "Kind", "Task", "task_named"]

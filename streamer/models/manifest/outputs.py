@@ -1,11 +1,22 @@
 """How a model's outputs are read, and what makes answers of them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
+from streamer import plugins
 from streamer.config.section import Section
 from streamer.models.manifest.inputs import Positive
+
+
+def _or_plugged(value: Any, builtin: ValidatorFunctionWrapHandler) -> Any:
+    """Take the name of a plug-in's decoding, too."""
+    try:
+        return builtin(value)
+    except ValidationError:
+        if isinstance(value, str) and value in plugins.known(plugins.DECODERS):
+            return value
+        raise
 
 
 class Output(Section):
@@ -20,23 +31,28 @@ class Output(Section):
         yolov8                     [N, 4 + labels, A], the same boxes, no objectness
         detections                 [N, M, 6]: xmin ymin xmax ymax score label, NMS done
         boxes, scores, labels, count   NMS-free or NMS-in-graph heads in several tensors
+        raw                        as it is, for the task of a plug-in
     """
 
-    decode: Literal[
-        "logits",
-        "probabilities",
-        "label",
-        "embedding",
-        "score",
-        "yolox",
-        "yolov5",
-        "yolov8",
-        "detections",
-        "boxes",
-        "scores",
-        "labels",
-        "count",
-        "ignore",
+    decode: Annotated[
+        Literal[
+            "logits",
+            "probabilities",
+            "label",
+            "embedding",
+            "score",
+            "yolox",
+            "yolov5",
+            "yolov8",
+            "detections",
+            "boxes",
+            "scores",
+            "labels",
+            "count",
+            "raw",
+            "ignore",
+        ],
+        WrapValidator(_or_plugged),
     ]
     pooling: Literal["mean", "cls", "none"] | None = None
     strides: tuple[Positive, ...] = (8, 16, 32)
@@ -49,6 +65,13 @@ class Output(Section):
     scale: float | None = None
     """Quantised outputs: value = (stored - zero_point) * scale."""
     zero_point: int = 0
+    options: dict[str, Any] = {}
+    """What a plug-in's decoding is told."""
+
+    @property
+    def plugged(self) -> bool:
+        """Whether a plug-in decodes it."""
+        return self.decode not in get_args(type(self).model_fields["decode"].annotation)
 
 
 class Nms(Section):

@@ -1,0 +1,1 @@
+"""Models that grade: one to five stars, instead of labels that have no order."""
