@@ -3,18 +3,18 @@
 Keys are those of Hugging Face's `config.json` and `preprocessor_config.json` where these have one.
 """
 
-from streamer.models.manifest.inputs import (
-    ConstantInput,
+from streamer.models.manifest.generation import Generation
+from streamer.models.manifest.inputs import ConstantInput, Input, TextInput
+from streamer.models.manifest.outputs import Nms, Output, Postprocess
+from streamer.models.manifest.pictures import (
     CropSize,
-    Dtype,
+    ImageBytesInput,
     ImageInput,
-    Input,
-    Positive,
+    ImageSizeInput,
     Resample,
     Size,
-    TextInput,
 )
-from streamer.models.manifest.outputs import Nms, Output, Postprocess
+from streamer.models.manifest.values import Dtype, Positive
 from streamer.models.manifest.version import BatchLimits, Lineage, Manifest
 
 __all__ = [
@@ -22,7 +22,10 @@ __all__ = [
     "ConstantInput",
     "CropSize",
     "Dtype",
+    "Generation",
+    "ImageBytesInput",
     "ImageInput",
+    "ImageSizeInput",
     "Input",
     "Lineage",
     "Manifest",

@@ -6,7 +6,8 @@ from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapV
 
 from streamer import plugins
 from streamer.config.section import Section
-from streamer.models.manifest.inputs import Positive
+from streamer.models.manifest.detectors import DetectorDecode, DetectorOutput
+from streamer.models.manifest.values import Positive
 
 
 def _or_plugged(value: Any, builtin: ValidatorFunctionWrapHandler) -> Any:
@@ -19,49 +20,36 @@ def _or_plugged(value: Any, builtin: ValidatorFunctionWrapHandler) -> Any:
         raise
 
 
-class Output(Section):
+class Output(DetectorOutput):
     """How one output tensor is read.
 
     decode:
         logits, probabilities      [N, labels]; label: [N] names from the graph itself; ignore
+        logits                     [N, L, labels] for token-classification
+        tokens                     [N, L] ids of a text that the model wrote
         embedding                  [N, L, D] or [N, D], with `pooling`
         score                      [N] or [N, 1], a similarity or regression
-        yolox                      [N, A, 5 + labels] raw grid with `strides`
-        yolov5                     [N, A, 5 + labels], boxes cx cy w h in pixels of the input
-        yolov8                     [N, 4 + labels, A], the same boxes, no objectness
-        detections                 [N, M, 6]: xmin ymin xmax ymax score label, NMS done
-        boxes, scores, labels, count   NMS-free or NMS-in-graph heads in several tensors
+        yolox, boxes, detr, …      of detectors, see `DetectorOutput`
         raw                        as it is, for the task of a plug-in
     """
 
     decode: Annotated[
         Literal[
+            DetectorDecode,
             "logits",
             "probabilities",
             "label",
+            "tokens",
             "embedding",
             "score",
-            "yolox",
-            "yolov5",
-            "yolov8",
-            "detections",
-            "boxes",
-            "scores",
-            "labels",
-            "count",
             "raw",
             "ignore",
         ],
         WrapValidator(_or_plugged),
     ]
     pooling: Literal["mean", "cls", "none"] | None = None
-    strides: tuple[Positive, ...] = (8, 16, 32)
-    box: Literal["xyxy", "cxcywh", "xywh", "yxyx"] = "xyxy"
-    """Order of a box's numbers, for `boxes` and `detections`."""
-    normalized: bool = False
-    """Whether boxes are fractions of the model's input, not its pixels."""
-    background: bool = False
-    """Whether label 0 of `scores` is the background and stands for no object."""
+    normalize: bool = False
+    """Of `embedding`: whether vectors are answered at length 1."""
     scale: float | None = None
     """Quantised outputs: value = (stored - zero_point) * scale."""
     zero_point: int = 0
@@ -90,3 +78,15 @@ class Postprocess(Section):
     top_k: Positive | None = None
     function_to_apply: Literal["softmax", "sigmoid", "none"] | None = None
     """What makes probabilities of logits; by `problem_type` if left out."""
+    aggregation_strategy: Literal["none", "simple", "first", "average", "max"] = "simple"
+    """Of token-classification, as transformers' pipeline names them: tokens alone, neighbours of
+    one label together, or whole words by their first, average or surest token."""
+    ignore_labels: tuple[str, ...] = ("O",)
+    """Of token-classification: labels that are no entity."""
+    candidate_labels: tuple[str, ...] = ()
+    """Of zero-shot-classification: the labels to choose from."""
+    hypothesis_template: Annotated[str, Field(pattern=r"\{\}")] = "This example is {}."
+    """Of zero-shot-classification: the sentence that is held to be true or not of a text; the
+    label stands for {}."""
+    multi_label: bool = False
+    """Of zero-shot-classification: whether several labels may hold at once."""

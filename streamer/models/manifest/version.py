@@ -5,8 +5,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from streamer.config.section import Section
-from streamer.models.manifest.inputs import Input, Positive
+from streamer.models.manifest.generation import Generation
+from streamer.models.manifest.inputs import Input
 from streamer.models.manifest.outputs import Output, Postprocess
+from streamer.models.manifest.values import Positive
 
 
 class BatchLimits(Section):
@@ -41,6 +43,7 @@ class Manifest(Section):
     inputs: dict[str, Input]
     outputs: dict[str, Output]
     postprocess: Postprocess = Postprocess()
+    generation: Generation = Generation()
     batch: BatchLimits = BatchLimits()
     metrics: dict[str, Any] = {}
     lineage: Lineage = Lineage()
