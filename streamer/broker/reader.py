@@ -76,6 +76,17 @@ class Reader:
         found = self._client.end_offsets([ClientPartition(*partition) for partition in partitions])
         return {TopicPartition(*at): int(offset) for at, offset in found.items()}
 
+    def at_time(
+        self, partitions: Iterable[TopicPartition], milliseconds: float
+    ) -> dict[TopicPartition, int]:
+        """Give the offsets of the first records not older than a time, where there are any."""
+        asked = {ClientPartition(*partition): int(milliseconds) for partition in partitions}
+        try:
+            found = self._client.offsets_for_times(asked)
+        except errors.KafkaError as error:
+            raise broker_error(error, "looking for a time") from error
+        return {TopicPartition(*at): one.offset for at, one in found.items() if one is not None}
+
     def position(self, partition: TopicPartition) -> int:
         """Give the offset read next."""
         return int(self._client.position(ClientPartition(*partition)))

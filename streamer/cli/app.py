@@ -14,6 +14,7 @@ import typer
 
 from streamer import __version__
 from streamer.cli.broker import broker
+from streamer.cli.compare import compare
 from streamer.cli.deadletters import deadletters
 from streamer.cli.demo import demo
 from streamer.cli.models import models
@@ -53,7 +54,7 @@ def streamer(
     """Kafka topics of images and texts in, topics of predictions out."""
 
 
-for command in (demo, broker, run, check, send, tail, spec):
+for command in (demo, broker, run, check, send, tail, spec, compare):
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(deadletters, name="deadletters")

@@ -48,7 +48,7 @@ class Choice:
         Raises:
             ConfigError: one is neither a duration nor a time.
         """
-        return _moment(self.since, now), _moment(self.until, now)
+        return moment(self.since, now), moment(self.until, now)
 
     def fits(self, told: Mapping[str, str]) -> bool:
         """Whether a letter's headers are what is meant."""
@@ -61,7 +61,12 @@ class Choice:
         return all(value is None or told.get(name) == value for name, value in wanted.items())
 
 
-def _moment(text: str | None, now: datetime) -> float | None:
+def moment(text: str | None, now: datetime) -> float | None:
+    """Read a time, or how long ago it is, as milliseconds since the epoch.
+
+    Raises:
+        ConfigError: it is neither.
+    """
     if text is None:
         return None
     with suppress(ValueError):

@@ -35,7 +35,7 @@ def agreement(first: Any, second: Any) -> Agreement:
     if not _entries(first) or not _entries(second):
         told = "" if first == second else f"{_short(first)} → {_short(second)}"
         return Agreement(first == second, 0.0, told)
-    one = next(iter([*first, *second]), {})
+    one: Mapping[str, Any] = next(iter([*first, *second]), {})
     if "box" in one:
         return _boxes(first, second)
     if "entity_group" in one:

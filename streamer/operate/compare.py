@@ -1,0 +1,301 @@
+"""A stretch of a topic answered again by another version, and what changes."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from streamer.broker import Reader, wait_for_brokers
+from streamer.config import Settings, Topology, load_topology
+from streamer.config.topology import ModelRef
+from streamer.errors import ConfigError, DecodeError, StreamerError
+from streamer.models import load_version
+from streamer.operate.comparison import Comparison, published, sides
+from streamer.operate.deadletters import moment
+from streamer.operate.lines import prediction_in
+from streamer.operate.report import Example, html_report, json_report
+from streamer.pipeline.replay import Replay
+from streamer.records import Record, Sample, TopicPartition
+
+_POLL_S = 0.25
+_AT_ONCE = 64
+_BROKER_PATIENCE_S = 10.0
+_REGISTRY = "registry:"
+
+
+@dataclass(frozen=True)
+class Comparing:
+    """What is to be compared.
+
+    Attributes:
+        model: `NAME=VERSION`: a model of the topology, and the version that is to answer instead.
+        since: where the stretch begins: a time, or how long ago.
+        until: where it ends; now if left out.
+        against: `model`: both versions answer; `published`: compared with the predictions that
+            are in the sink's topic.
+        examples: changes that are shown at the most.
+        limit: records at the most.
+        html: where the report goes.
+        json: where the same goes for programs.
+    """
+
+    file: Path
+    model: str
+    since: str
+    until: str | None = None
+    against: Literal["model", "published"] = "model"
+    examples: int = 50
+    limit: int | None = None
+    html: Path | None = None
+    json: Path | None = None
+
+
+def compare(comparing: Comparing, settings: Settings) -> int:
+    """Compare, write the reports and a summary; give the exit code.
+
+    Topics are read by assignment, without a group: no position of anybody's moves.
+
+    Raises:
+        ConfigError: topology, model, version or times are wrong.
+        ModelError: a version does not load.
+        BrokerError: Kafka cannot be reached, or has no such topic.
+    """
+    topology = load_topology(comparing.file)
+    name, version = _named(comparing.model, topology, comparing.file, settings)
+    times = _times(comparing)
+    uri = candidate_uri(topology.models[name], version, comparing.file, settings)
+    with ExitStack() as opened:
+        champion = Replay(topology, comparing.file, settings)
+        opened.callback(champion.close)
+        candidate = Replay(_with(topology, name, uri), comparing.file, settings)
+        opened.callback(candidate.close)
+        wait_for_brokers(settings.kafka, give_up_after=_BROKER_PATIENCE_S)
+        reader = opened.enter_context(Reader(settings.kafka))
+        said = _published(reader, topology, times[0]) if comparing.against == "published" else None
+        stretch = Stretch(reader, topology.source.topics, times)
+        comparison = Comparison(comparing.examples)
+        samples: dict[tuple[str, int, int], Sample | None] = {}
+        count = _run(comparing, stretch, (champion, candidate), said, comparison, samples)
+    steps = [step for step, config in topology.steps.items() if config.model == name]
+    before = champion.versions[steps[0]] if said is None else "published predictions"
+    about = {
+        "topology": topology.name,
+        "topics": list(topology.source.topics),
+        "from": _written(times[0]),
+        "to": _written(times[1]),
+        "model": name,
+        "before": before,
+        "after": candidate.versions[steps[0]],
+        "records": count,
+        "one_by_one": bool(champion.one_by_one or candidate.one_by_one),
+    }
+    _report(comparing, about, comparison, samples)
+    return 0
+
+
+def _run(  # noqa: PLR0913, PLR0917 - the parts of one run
+    comparing: Comparing,
+    stretch: "Stretch",
+    replays: tuple[Replay, Replay],
+    said: Mapping[tuple[str, int, int], Mapping[str, Any]] | None,
+    comparison: Comparison,
+    samples: dict[tuple[str, int, int], Sample | None],
+) -> int:
+    """Answer the stretch twice, or once where it was answered; give the number of records."""
+    champion, candidate = replays
+    count = 0
+    with _progress() as progress:
+        task = progress.add_task(
+            "records", total=min(stretch.size, comparing.limit or stretch.size)
+        )
+        for records in stretch.batches(comparing.limit):
+            after = list(candidate.answered(records))
+            before = list(champion.answered(records)) if said is None else [None] * len(records)
+            for record, new, old in zip(records, after, before, strict=True):
+                place = (record.topic, record.partition, record.offset)
+                if old is not None:
+                    one = sides(old, champion.versions)
+                else:
+                    one = published((said or {}).get(place, {}), candidate.versions)
+                if comparison.add(record, one, sides(new, candidate.versions)):
+                    samples[place] = _sample(candidate, record)
+            count += len(records)
+            progress.update(task, completed=count)
+    return count
+
+
+class Stretch:
+    """The records of topics between two times."""
+
+    def __init__(self, reader: Reader, topics: tuple[str, ...], times: tuple[float, float]) -> None:
+        self._reader = reader
+        partitions = [at for topic in topics for at in reader.partitions(topic)]
+        ends = reader.ends(partitions)
+        begin, until = reader.at_time(partitions, times[0]), reader.at_time(partitions, times[1])
+        self._until = {at: until.get(at, ends[at]) for at in partitions}
+        self._begin = {at: begin[at] for at in partitions if at in begin}
+        self.size = sum(max(self._until[at] - first, 0) for at, first in self._begin.items())
+
+    def batches(self, limit: int | None) -> Iterator[list[Record]]:
+        """Give the records, so many together, partition by partition."""
+        left = limit
+        for partition, first in sorted(self._begin.items()):
+            for batch in self._partition(partition, first):
+                taken = batch if left is None else batch[:left]
+                if taken:
+                    yield taken
+                if left is not None:
+                    left -= len(taken)
+                    if left == 0:
+                        return
+
+    def _partition(self, partition: TopicPartition, first: int) -> Iterator[list[Record]]:
+        until = self._until[partition]
+        if first >= until:
+            return
+        self._reader.assign([partition])
+        self._reader.seek(partition, first)
+        batch: list[Record] = []
+        while self._reader.position(partition) < until or batch:
+            batch += [record for record in self._reader.poll(_POLL_S) if record.offset < until]
+            while len(batch) >= _AT_ONCE:
+                yield batch[:_AT_ONCE]
+                del batch[:_AT_ONCE]
+            if self._reader.position(partition) >= until:
+                break
+        if batch:
+            yield batch
+
+
+def candidate_uri(ref: ModelRef, version: str, file: Path, settings: Settings) -> str:
+    """Find the version that is to answer: a uri, or a version beside the one that serves.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if "/" in version or ":" in version:
+        return version
+    if ref.uri.startswith(_REGISTRY):
+        return f"{ref.uri.partition('@')[0]}@{version}"
+    serving = load_version(ref.uri, beside=file.parent, models_dir=settings.models.dir)
+    beside = serving.folder.parent / version
+    if not beside.is_dir():
+        hint = "write NAME=VERSION, or NAME=PATH with a '/' in it"
+        raise ConfigError(f"--model: there is no {beside}; {hint}")
+    return str(beside)
+
+
+def _named(asked: str, topology: Topology, file: Path, settings: Settings) -> tuple[str, str]:
+    """Read `NAME=VERSION`; a model is named as in the topology, or as it calls itself.
+
+    Raises:
+        ConfigError: it is not written so, or there is no such model.
+    """
+    name, equals, version = asked.partition("=")
+    if not equals or not name or not version:
+        raise ConfigError(f"--model: write NAME=VERSION, not '{asked}'")
+    used = [key for key in topology.models if key not in topology.unused_models]
+    if name in used:
+        return name, version
+    for key in used:
+        found = load_version(
+            topology.models[key].uri, beside=file.parent, models_dir=settings.models.dir
+        )
+        if found.manifest.name == name:
+            return key, version
+    raise ConfigError(f"--model: {file} has no model '{name}'; it has {', '.join(used)}")
+
+
+def _with(topology: Topology, name: str, uri: str) -> Topology:
+    changed = topology.models[name].model_copy(update={"uri": uri})
+    return topology.model_copy(update={"models": {**topology.models, name: changed}})
+
+
+def _times(comparing: Comparing) -> tuple[float, float]:
+    now = datetime.now(UTC)
+    begin = moment(comparing.since, now)
+    end = moment(comparing.until, now) if comparing.until else now.timestamp() * 1000
+    if begin is None or end is None or begin >= end:
+        raise ConfigError(f"--from {comparing.since} must lie before --to {comparing.until}")
+    return begin, end
+
+
+def _published(
+    reader: Reader, topology: Topology, since: float
+) -> dict[tuple[str, int, int], Mapping[str, Any]]:
+    """Read the predictions that were published since a time, by the record they answer."""
+    partitions = reader.partitions(topology.sink.topic)
+    ends = reader.ends(partitions)
+    begin = reader.at_time(partitions, since)
+    found: dict[tuple[str, int, int], Mapping[str, Any]] = {}
+    for partition, first in begin.items():
+        reader.assign([partition])
+        reader.seek(partition, first)
+        while reader.position(partition) < ends[partition]:
+            for record in reader.poll(_POLL_S):
+                told = prediction_in(record)
+                if told is not None and told.get("topology") == topology.name:
+                    source = told["source"]
+                    place = (str(source["topic"]), source["partition"], source["offset"])
+                    found[place] = told["predictions"]
+    return found
+
+
+def _sample(replay: Replay, record: Record) -> Sample | None:
+    try:
+        return replay.sample(record)
+    except DecodeError:
+        return None
+
+
+def _report(
+    comparing: Comparing,
+    about: dict[str, Any],
+    comparison: Comparison,
+    samples: Mapping[tuple[str, int, int], Sample | None],
+) -> None:
+    """Write what was found: two files, and a summary for people."""
+    told = comparison.as_object()
+    about["steps"] = told["steps"]
+    examples = []
+    for change in comparison.changes:
+        place = change.source
+        at = (place["topic"], place["partition"], place["offset"])
+        examples.append(Example(change, samples.get(at)))
+    stem = f"compare-{about['topology']}-{comparing.model.partition('=')[2].replace('/', '-')}"
+    html = comparing.html or Path(f"{stem}.html")
+    json = comparing.json or Path(f"{stem}.json")
+    try:
+        html.write_text(html_report(about, examples), encoding="utf-8")
+        json.write_text(json_report(about, told["examples"]), encoding="utf-8")
+    except OSError as error:
+        raise StreamerError(f"{error.filename}: {error.strerror}") from error
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{about['records']:,} records; {about['before']} against {about['after']}")
+    for step, counts in about["steps"].items():
+        share = "" if counts["agreement"] is None else f", agreement {counts['agreement']:.2%}"
+        console.print(
+            f"{step}: {counts['changed']:,} of {counts['records']:,} answers changed{share}",
+            markup=False,
+        )
+    console.print(f"{html}\n{json}", markup=False)
+
+
+def _written(milliseconds: float) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, tz=UTC).isoformat(timespec="seconds")
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )

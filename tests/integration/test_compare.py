@@ -1,0 +1,113 @@
+"""`streamer compare` on a real broker."""
+
+import json
+from html.parser import HTMLParser
+from time import time
+
+import pytest
+import yaml
+from support import tiny
+from support.daemon import command
+from support.topics import Sent
+from support.versions import picture_version, version
+
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+def streamer(broker, tmp_path):
+    def call(*arguments: str) -> tuple[int, str]:
+        environment = {
+            "STREAMER_KAFKA__BOOTSTRAP_SERVERS": broker,
+            "STREAMER_MODELS__DIR": str(tmp_path / "models"),
+        }
+        return command(*arguments, environment=environment, folder=tmp_path)
+
+    return call
+
+
+def write_topology(folder, topic: str, form: str, model: str):
+    content = {
+        "name": "compared",
+        "source": {"topics": [topic], "format": form},
+        "model": model,
+        "sink": {"topic": f"{topic}.out"},
+    }
+    path = folder / "topology.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_a_stretch_is_answered_by_both_versions_and_no_position_moves(streamer, topics, tmp_path):
+    version(tmp_path / "models", "mood", "1")
+    version(tmp_path / "models", "mood", "2", "wrong")
+    name = topics.make(3)
+    now = int(time() * 1000)
+    texts = [b"good fine", b"awful bad", b"[UNK]"] * 50
+    early = [Sent(b"good", timestamp=now - 5 * HOUR_MS, partition=at) for at in range(3)]
+    topics.send(name, [*early, *(Sent(text, timestamp=now - HOUR_MS) for text in texts)])
+    file = write_topology(tmp_path, name, "text", "models/mood/1")
+    code, told = streamer("compare", str(file), "--model", "mood=2", "--from", "2h", "--to", "30m")
+    assert code == 0, told
+    assert "mood 1 against mood 2" in told
+    found = json.loads((tmp_path / "compare-compared-2.json").read_text())
+    counts = found["steps"]["predict"]
+    assert (found["records"], counts["records"]) == (150, 150)
+    assert counts["changed"] == 100  # all but the unknown words, which are neither
+    assert counts["agreement"] == pytest.approx(1 / 3)
+    assert counts["changes"] == {"good → bad": 50, "bad → good": 50}
+    example = found["examples"][0]
+    assert example["before"]["output"][0]["label"] != example["after"]["output"][0]["label"]
+    assert topics.committed("compared", name) == {}
+    assert topics.members("compared") == 0
+
+
+def test_changed_answers_are_shown_with_their_pictures_and_nothing_from_elsewhere(
+    streamer, topics, tmp_path
+):
+    picture_version(tmp_path / "models", "colours", "1")
+    swapped = {0: "green", 1: "red", 2: "blue"}
+    picture_version(tmp_path / "models", "colours", "2", id2label=swapped)
+    name = topics.make(1)
+    topics.send(name, [tiny.picture(colour) for colour in ("red", "green", "blue")] + [b"none"])
+    file = write_topology(tmp_path, name, "image", "models/colours/1")
+    code, told = streamer(
+        *("compare", str(file), "--model", "model=2", "--from", "1h"),
+        *("--html", "seen.html", "--json", "seen.json", "--examples", "1"),
+    )
+    assert code == 0, told
+    assert json.loads((tmp_path / "seen.json").read_text())["steps"]["predict"]["changed"] == 2
+    page = Page()
+    page.feed((tmp_path / "seen.html").read_text())
+    assert len(page.sources) == 2  # one example, before and after
+    assert all(source.startswith("data:image/jpeg;base64,") for source in page.sources)
+
+
+def test_answers_are_compared_with_those_that_were_published(streamer, topics, daemons, tmp_path):
+    version(tmp_path / "models", "mood", "1")
+    version(tmp_path / "models", "mood", "2", "wrong")
+    name = topics.make(1)
+    topics.own(f"{name}.out", f"{name}.out.deadletters")
+    topics.send(name, [b"good", b"bad"] * 10)
+    file = write_topology(tmp_path, name, "text", "models/mood/1")
+    with daemons.running(yaml.safe_load(file.read_text())):
+        topics.read(f"{name}.out", 20)
+    code, told = streamer(
+        *("compare", str(file), "--model", "mood=2", "--from", "1h", "--against", "published"),
+        *("--json", "seen.json", "--html", "seen.html"),
+    )
+    assert code == 0, told
+    counts = json.loads((tmp_path / "seen.json").read_text())["steps"]["predict"]
+    assert (counts["records"], counts["changed"]) == (20, 20)
+    assert topics.committed("compared", name) == {0: 20}
+
+
+class Page(HTMLParser):
+    """Collects what a page refers to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.sources += [value for name, value in attrs if name in {"src", "href"}]
