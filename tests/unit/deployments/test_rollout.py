@@ -1,0 +1,47 @@
+import pytest
+from support.items import record
+
+from streamer.deployments.rollout import Rollout, splitter
+
+KEYS = [b"user-%d" % number for number in range(50_000)]
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5])
+def test_a_candidate_gets_its_share_of_50_000_keys_within_one_percent(share):
+    chosen = splitter("mood", "2", share)
+    got = sum(chosen(record(0, key=key)) for key in KEYS) / len(KEYS)
+    assert abs(got - share) <= 0.01
+    assert abs(got - share) <= 0.1 * share  # a hundredth of 1% would be missed by a point unseen
+
+
+def test_records_without_key_are_split_one_by_one():
+    chosen = splitter("mood", "2", 0.1)
+    records = [record(offset, offset % 7, key=None) for offset in range(50_000)]
+    assert abs(sum(map(chosen, records)) / len(records) - 0.1) <= 0.01
+    assert [chosen(one) for one in records[:100]] == [chosen(one) for one in records[:100]]
+
+
+def test_a_key_is_always_on_the_same_side_whatever_its_record_and_whoever_asks():
+    first, second = splitter("mood", "2", 0.3), splitter("mood", "2", 0.3)
+    for at, key in enumerate(KEYS[:2000]):
+        assert first(record(at, key=key)) == second(record(at + 7, 3, key=key))
+
+
+def test_a_greater_share_keeps_the_keys_of_a_smaller_one_and_another_candidate_gets_others():
+    small, large = splitter("mood", "2", 0.1), splitter("mood", "2", 0.4)
+    other = splitter("mood", "3", 0.1)
+    picked = [one for one in (record(0, key=key) for key in KEYS[:5000]) if small(one)]
+    assert all(map(large, picked))
+    assert sum(map(other, picked)) < 0.2 * len(picked)
+
+
+def test_the_ends_of_a_share_are_nobody_and_everybody():
+    nobody, everybody = splitter("mood", "2", 0.0), splitter("mood", "2", 1.0)
+    assert not any(nobody(record(0, key=key)) for key in KEYS[:1000])
+    assert all(everybody(record(0, key=key)) for key in KEYS[:1000])
+
+
+def test_a_rollout_is_written_as_in_files():
+    rollout = Rollout.model_validate({"mode": "canary", "share": "10%", "max_time": "30m"})
+    assert (rollout.share, rollout.max_time) == (0.1, 1800)
+    assert Rollout.model_validate(rollout.model_dump(mode="json")) == rollout
