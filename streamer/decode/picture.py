@@ -39,7 +39,8 @@ def decode_image(value: bytes, images: Images, limits: Limits) -> Image:
             f"{_named(header)} whose pixels are {pixels.shape[1]}x{pixels.shape[0]}",
             reason="corrupt-image",
         )
-    return Image(pixels)
+    common = whole and header.plain and header.depth < _DEEP and not header.alpha
+    return Image(pixels, value if common else None)
 
 
 def _named(header: Header) -> str:

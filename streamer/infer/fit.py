@@ -1,16 +1,24 @@
 """Whether a manifest and a graph speak of the same thing; found before anything is consumed."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
 from streamer.config.files import suggestion
 from streamer.errors import ModelError
+from streamer.infer.fit_boxes import check_boxes, check_side
+from streamer.infer.plausible import check_values
 from streamer.infer.session import Session, TensorInfo
 from streamer.infer.trial import picture_size, tried
 from streamer.models import Version
-from streamer.models.manifest import ConstantInput, ImageInput, Output, TextInput
+from streamer.models.manifest import (
+    ConstantInput,
+    ImageBytesInput,
+    ImageInput,
+    ImageSizeInput,
+    Output,
+    TextInput,
+)
 
 _PICTURE_RANK = 4
 _TOKEN_DTYPES = ("int64", "int32")
@@ -19,22 +27,34 @@ _RANKS: Mapping[str, tuple[int, ...]] = {
     "logits": (1, 2),
     "probabilities": (1, 2),
     "label": (1, 2),
-    "embedding": (2, 3),
+    "tokens": (2,),
+    "embedding": (2, 3, 4),
     "score": (1, 2),
     "yolox": (3,),
     "yolov5": (3,),
     "yolov8": (3,),
-    "detections": (2, 3),
-    "boxes": (2, 3),
-    "scores": (1, 2, 3),
+    "yolov2": (4, 5),
+    "yolov3": (4, 5),
+    "yolov5-raw": (4, 5),
+    "detections": (2, 3, 4),
+    "boxes": (2, 3, 4),
+    "scores": (1, 2, 3, 4),
+    "detr": (3,),
+    "detr-sigmoid": (3,),
+    "ssd": (2, 3, 4),
+    "objectness": (2, 3, 4),
+    "landmarks": (2, 3, 4),
     "labels": (1, 2),
     "count": (1, 2),
+    "indices": (2, 3),
+    "priors": (2, 3),
+    "heatmap": (4,),
+    "sizes": (4,),
+    "offsets": (4,),
 }
-_WIDTHS = {"yolox": (2, 5), "yolov5": (2, 5), "yolov8": (1, 4)}
 _WHOLE = ("uint8", "int8", "uint16", "int16", "int32", "int64")
-_WHOLE_DECODES = ("label", "labels", "count")
-_DETECTION_WIDTH = 6
-_BOX_WIDTH = 4
+_WHOLE_DECODES = ("label", "labels", "count", "indices", "tokens")
+_PER_TOKEN = "token-classification"
 
 
 def check_fit(version: Version, session: Session) -> None:
@@ -62,6 +82,7 @@ def _check_trial(version: Version, session: Session) -> None:
         if isinstance(value, np.ndarray):
             info = TensorInfo(name, str(value.dtype), (None, *value.shape[1:]))
             _check_output(version, version.manifest.outputs[name], info)
+            check_values(version, name, value)
 
 
 def _check_inputs(version: Version, session: Session) -> None:
@@ -77,6 +98,11 @@ def _check_inputs(version: Version, session: Session) -> None:
         described.add(name)
         if isinstance(tensor, ImageInput):
             _check_image(info, tensor)
+            if tensor.mask is not None:
+                _named(tensor.mask, session.inputs, f"inputs.{name}.mask", "input")
+                described.add(tensor.mask)
+        elif isinstance(tensor, ImageBytesInput | ImageSizeInput):
+            _check_dtype(info, tensor.dtype)
         elif isinstance(tensor, ConstantInput) and tensor.dtype != info.dtype:
             raise ModelError(f"inputs.{name}: dtype: {tensor.dtype}, but the tensor is {info}")
     forgotten = [str(info) for name, info in session.inputs.items() if name not in described]
@@ -95,10 +121,14 @@ def _named(name: str, tensors: Mapping[str, TensorInfo], key: str, kind: str) ->
     raise ModelError(f"{key}: there is no {kind} tensor '{name}'; the graph has {has}{hint}")
 
 
+def _check_dtype(info: TensorInfo, dtype: str) -> None:
+    if info.dtype != dtype:
+        raise ModelError(f"inputs.{info.name}.dtype: says {dtype}, the tensor is {info}")
+
+
 def _check_image(info: TensorInfo, tensor: ImageInput) -> None:
     key = f"inputs.{info.name}"
-    if info.dtype != tensor.dtype:
-        raise ModelError(f"{key}.dtype: says {tensor.dtype}, the tensor is {info}")
+    _check_dtype(info, tensor.dtype)
     if info.shape is None:
         return
     if len(info.shape) != _PICTURE_RANK:
@@ -141,6 +171,8 @@ def _check_outputs(version: Version, session: Session) -> None:
 def _check_output(version: Version, output: Output, info: TensorInfo) -> None:
     """Compare rank and sides of an output with what its decoding reads."""
     known = _RANKS.get(output.decode)
+    if output.decode in _FLAT and version.manifest.task == _PER_TOKEN:
+        known = (3,)
     if info.shape is None or known is None:  # not told; read by a plug-in
         return
     key = f"outputs.{info.name}"
@@ -153,25 +185,10 @@ def _check_output(version: Version, output: Output, info: TensorInfo) -> None:
         raise ModelError(f"{key}: {info} is one vector a text already: write pooling: none")
     if info.dtype in _WHOLE and output.scale is None and output.decode not in _WHOLE_DECODES:
         raise ModelError(f"{key}: {info} holds quantised values: add scale (and zero_point)")
-    if output.decode == "yolox":
-        _check_grid(version, output, info)
-    if output.decode == "detections":
-        _check_side(info, -1, (_DETECTION_WIDTH,), f"{key}: 'detections' has 6 numbers a box")
-    if output.decode == "boxes":
-        _check_side(info, -1, (_BOX_WIDTH,), f"{key}: 'boxes' has 4 numbers a box")
     if output.decode == "score":
-        _check_side(info, 1, (1,), f"{key}: 'score' is one number a record")
+        check_side(info, 1, (1,), f"{key}: 'score' is one number a record")
     _check_labels(version, output, info)
-
-
-def _check_grid(version: Version, output: Output, info: TensorInfo) -> None:
-    """Compare the number of anchors with the grid that the strides lay over the picture."""
-    for tensor in version.manifest.inputs.values():
-        height, width = picture_size(tensor) if isinstance(tensor, ImageInput) else (None, None)
-        if height is not None and width is not None:
-            anchors = sum((height // side) * (width // side) for side in output.strides)
-            told = f"strides {list(output.strides)} make {anchors} anchors of {height}x{width}"
-            _check_side(info, 1, (anchors,), f"outputs.{info.name}: {told}")
+    check_boxes(version, output, info)
 
 
 def _check_labels(version: Version, output: Output, info: TensorInfo) -> None:
@@ -179,19 +196,12 @@ def _check_labels(version: Version, output: Output, info: TensorInfo) -> None:
     shape = info.shape or ()
     if not labels:
         return
-    many = f"id2label has {labels} label(s)"
     if output.decode in _FLAT and len(shape) == 2:  # noqa: PLR2004
-        _check_side(info, 1, (labels,), many)
-    elif output.decode in _WIDTHS:
-        axis, extra = _WIDTHS[output.decode]
-        needs = f"{many}, so that '{output.decode}' has {extra} + {labels} numbers a box"
-        _check_side(info, axis, (labels + extra,), needs)
-    elif output.decode == "scores" and len(shape) == 3:  # noqa: PLR2004
+        many = f"id2label has {labels} label(s)"
+        if shape[1] == labels + 1 and not output.background:
+            raise ModelError(
+                f"{many}, but the tensor is {info}; if its index 0 is a background that id2label "
+                "leaves out, add background: true"
+            )
         right = (labels, labels + 1) if output.background else (labels,)
-        _check_side(info, 2, right, many)
-
-
-def _check_side(info: TensorInfo, axis: int, right: Iterable[Any], told: str) -> None:
-    shape = info.shape or ()
-    if axis < len(shape) and shape[axis] is not None and shape[axis] not in tuple(right):
-        raise ModelError(f"{told}, but the tensor is {info}")
+        check_side(info, 1, right, many)

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import StreamerError
 from streamer.infer.session import Session, TensorInfo
 from streamer.models import Version
-from streamer.models.manifest import ImageInput, TextInput
+from streamer.models.manifest import ImageBytesInput, ImageInput, ImageSizeInput, TextInput
 
 _TOKENS = 8
 _SIDE = 64
@@ -59,7 +60,17 @@ def made_up(
     feeds: dict[str, NDArray[Any]] = {}
     for name, tensor in version.manifest.inputs.items():
         if isinstance(tensor, ImageInput) and name in inputs:
-            feeds[name] = np.zeros((items, *_picture(tensor, inputs[name])), _numpy(tensor.dtype))
+            picture = _picture(tensor, inputs[name])
+            feeds[name] = np.zeros((items, *picture), _numpy(tensor.dtype))
+            if tensor.mask is not None:
+                sides = picture[:2] if tensor.layout == "NHWC" else picture[1:]
+                feeds[tensor.mask] = np.ones((items, *sides), np.bool_)
+        elif isinstance(tensor, ImageBytesInput):
+            feeds[name] = _encoded(tensor, items)
+        elif isinstance(tensor, ImageSizeInput):
+            rows = np.where(np.array(tensor.values) == "one", 1, _SIDE)
+            rows = np.where(np.char.startswith(tensor.values, "scale"), 1, rows)
+            feeds[name] = np.tile(rows, (items, 1)).astype(tensor.dtype)
         elif isinstance(tensor, TextInput):
             length = min(_TOKENS, tensor.max_length)
             for part, takes in tensor.tensors.items():
@@ -70,10 +81,15 @@ def made_up(
 
 def picture_size(tensor: ImageInput) -> tuple[int | None, int | None]:
     """Give height and width of a picture as it enters the model; None where pictures differ."""
-    if tensor.do_center_crop and tensor.crop_size is not None:
-        return tensor.crop_size.height, tensor.crop_size.width
+    if tensor.pad_size is not None:
+        return tensor.pad_size.height, tensor.pad_size.width
+    if tensor.size_divisor is not None:
+        return None, None
+    if tensor.cropped is not None:
+        return tensor.cropped.height, tensor.cropped.width
     if tensor.resize_rule in ("stretch", "letterbox"):
-        return tensor.size.height, tensor.size.width
+        edge = tensor.size.shortest_edge
+        return tensor.size.height or edge, tensor.size.width or edge
     return None, None
 
 
@@ -82,9 +98,19 @@ def _picture(tensor: ImageInput, info: TensorInfo) -> tuple[int, ...]:
     shape = info.shape if info.shape and len(info.shape) == len("NCHW") else (None,) * 4
     planes = 1 if tensor.channels == "GRAY" else 3
     default = tensor.size.shortest_edge or _SIDE
+    step = tensor.size_divisor or tensor.side_divisor or 1
+    default = -(-default // step) * step
     if tensor.layout == "NHWC":
         return height or shape[1] or default, width or shape[2] or default, planes
     return planes, height or shape[2] or default, width or shape[3] or default
+
+
+def _encoded(tensor: ImageBytesInput, items: int) -> NDArray[Any]:
+    """Encode a grey picture; the bytes of several can't be told apart, so it is one then."""
+    _, encoded = cv2.imencode(".jpg", np.full((_SIDE, _SIDE, 3), 127, np.uint8))
+    if tensor.dtype == "uint8":
+        return encoded.ravel()
+    return np.array([encoded.tobytes()] * items, dtype=object)
 
 
 def _text_part(info: TensorInfo, takes: str, items: int, length: int) -> NDArray[Any]:

@@ -1,6 +1,5 @@
 """Where a picture comes to lie in the model's input: letterbox, stretch, shortest edge, crop."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,13 +46,15 @@ def framed(pixels: NDArray[np.uint8], spec: ImageInput) -> tuple[Pixels, Geometr
         case "letterbox":
             placed = _letterboxed(pixels, spec)
         case "shortest-edge":
-            placed = _by_shortest_edge(pixels, spec)
+            placed = _resized(pixels, *_by_shortest_edge(height, width, spec), spec)
+        case "fit":
+            placed = _resized(pixels, *_fitting(height, width, spec), spec)
         case "stretch":
             placed = _resized(pixels, *_both_sides(spec), spec)
         case _:
             placed = _as_it_is(pixels, spec)
-    if spec.do_center_crop and spec.crop_size is not None:
-        placed = _cropped(placed, spec.crop_size.height, spec.crop_size.width)
+    if spec.cropped is not None:
+        placed = _cropped(placed, spec.cropped.height, spec.cropped.width)
     size = placed.pixels.shape[0], placed.pixels.shape[1]
     geometry = Geometry(
         (height, width), size, placed.scale_x, placed.scale_y, placed.left, placed.top
@@ -68,6 +69,15 @@ def _both_sides(spec: ImageInput) -> tuple[int, int]:
 
 
 def _resized(pixels: NDArray[np.uint8], height: int, width: int, spec: ImageInput) -> _Placed:
+    if spec.side_divisor is not None:
+        height -= height % spec.side_divisor if height >= spec.side_divisor else 0
+        width -= width % spec.side_divisor if width >= spec.side_divisor else 0
+    if height * width > _MOST_PIXELS:
+        raise RecordError(
+            f"a picture of {pixels.shape[1]}x{pixels.shape[0]} pixels, resized by "
+            f"{spec.resize_rule}, would be {width}x{height}",
+            reason="too-elongated",
+        )
     result = resized(pixels, height, width, spec.resample)
     return _Placed(result, width / pixels.shape[1], height / pixels.shape[0])
 
@@ -90,32 +100,39 @@ def _letterboxed(pixels: NDArray[np.uint8], spec: ImageInput) -> _Placed:
     return _Placed(inner, scale, scale, left, top)
 
 
-def _by_shortest_edge(pixels: NDArray[np.uint8], spec: ImageInput) -> _Placed:
-    """Resize so that the shorter side fits.
+def _by_shortest_edge(height: int, width: int, spec: ImageInput) -> tuple[int, int]:
+    """Give the size at which the shorter side fits, and the longer one if that is limited.
 
     The longer side is rounded down as in transformers and torchvision, where Pillow's rules come
     from, and to the nearest whole number with OpenCV's, as those do who call `cv2.resize`.
     """
-    edge = spec.size.shortest_edge or min(_both_sides(spec))
-    height, width = pixels.shape[:2]
+    edge: float = spec.size.shortest_edge or min(_both_sides(spec))
+    if spec.crop_pct is not None:
+        edge = int(edge / spec.crop_pct)
+    longest = spec.size.longest_edge
+    limited = longest is not None and max(height, width) / min(height, width) * edge > longest
+    # the shorter side before it is rounded: transformers takes the longer one from it
+    exact = longest * min(height, width) / max(height, width) if longest and limited else edge
+    edge = round(exact) if limited else int(edge)
+    if longest is not None and min(height, width) == edge:
+        return height, width
     rounded = round if spec.resample.startswith("opencv-") else int
     if width <= height:
-        new_height, new_width = rounded(edge * height / width), edge
-    else:
-        new_height, new_width = edge, rounded(edge * width / height)
-    if new_height * new_width > _MOST_PIXELS:
-        raise RecordError(
-            f"a picture of {width}x{height} pixels, its shorter side brought to {edge}, "
-            f"would be {new_width}x{new_height}",
-            reason="too-elongated",
-        )
-    return _resized(pixels, new_height, new_width, spec)
+        return max(rounded(exact * height / width), 1), edge
+    return edge, max(rounded(exact * width / height), 1)
+
+
+def _fitting(height: int, width: int, spec: ImageInput) -> tuple[int, int]:
+    """Give the largest size within a frame, sides in proportion, rounded down."""
+    frame = spec.size.frame or _both_sides(spec)
+    scale = min(frame[0] / height, frame[1] / width)
+    return max(int(height * scale), 1), max(int(width * scale), 1)
 
 
 def _as_it_is(pixels: NDArray[np.uint8], spec: ImageInput) -> _Placed:
     height, width = pixels.shape[:2]
     wanted = spec.size.height, spec.size.width
-    if not spec.do_center_crop and None not in wanted and wanted != (height, width):
+    if spec.cropped is None and None not in wanted and wanted != (height, width):
         raise RecordError(
             f"a picture of {width}x{height} pixels; the model takes {wanted[1]}x{wanted[0]} "
             "and resizes nothing",
@@ -138,5 +155,25 @@ def _cropped(placed: _Placed, height: int, width: int) -> _Placed:
 
 
 def _margin(side: int, wanted: int) -> int:
-    """Give what is cut off before the middle; negative where it is padded (rounded up)."""
-    return math.floor((side - wanted) / 2)
+    """Give what is cut off before the middle; negative where it is padded. Halves go to zero."""
+    return int((side - wanted) / 2)
+
+
+def padded_size(spec: ImageInput, height: int, width: int) -> tuple[int, int]:
+    """Give the size of a framed picture once it is padded at right and bottom.
+
+    Raises:
+        RecordError: `wrong-size`, it is larger than that.
+    """
+    if spec.size_divisor is not None:
+        step = spec.size_divisor
+        return -(-height // step) * step, -(-width // step) * step
+    if spec.pad_size is None:
+        return height, width
+    if height > spec.pad_size.height or width > spec.pad_size.width:
+        raise RecordError(
+            f"a picture of {width}x{height} pixels once resized; the model takes "
+            f"{spec.pad_size.width}x{spec.pad_size.height}, padded",
+            reason="wrong-size",
+        )
+    return spec.pad_size.height, spec.pad_size.width

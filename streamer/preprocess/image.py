@@ -1,6 +1,7 @@
 """Pictures to tensors."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import cv2
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 
 from streamer.errors import RecordError
 from streamer.models.manifest import ImageInput
-from streamer.preprocess.frame import framed
+from streamer.preprocess.figures import Figures
+from streamer.preprocess.frame import framed, padded_size
 from streamer.preprocess.mismatch import wrong_type
 from streamer.preprocess.resize import greyed
 from streamer.records import Image, ModelInput, Sample
@@ -21,17 +23,23 @@ class ImagePreprocessor:
     kind: Literal["image"] = "image"
 
     def __init__(
-        self, tensor: str, spec: ImageInput, constants: Mapping[str, NDArray[Any]]
+        self,
+        tensor: str,
+        spec: ImageInput,
+        constants: Mapping[str, NDArray[Any]],
+        figures: Figures | None = None,
     ) -> None:
-        """Prepare to feed `tensor`, and beside it the constants as they are."""
+        """Prepare to feed `tensor`, and beside it the constants as they are, and sizes."""
         self._tensor = tensor
         self._spec = spec
         self._constants = constants
+        self._figures = figures or Figures({})
         channels = 1 if spec.channels == "GRAY" else 3
         mean, std = (_by_channel(values, channels) for values in (spec.image_mean, spec.image_std))
         # (pixel * rescale - mean) / std as one multiplication and one addition.
-        self._scale = (spec.rescale_factor / std).astype(np.float32)
-        self._shift = (-mean / std).astype(np.float32)
+        unit = spec.scale or 1.0
+        self._scale = (spec.rescale_factor / std / unit).astype(np.float32)
+        self._shift = (-mean / std / unit + spec.zero_point).astype(np.float32)
         self._as_is = bool(np.all(self._scale == 1) and np.all(self._shift == 0))
 
     def prepare(self, samples: Sequence[Sample]) -> list[list[ModelInput] | RecordError]:
@@ -47,11 +55,14 @@ class ImagePreprocessor:
             pixels = greyed(pixels, self._spec.resample)
         try:
             placed, geometry = framed(pixels, self._spec)
+            height, width = padded_size(self._spec, *geometry.model)
         except RecordError as error:
             return error
+        if self._spec.mask is None:
+            # boxes are told by the whole input, padding included; with a mask, by the picture
+            geometry = replace(geometry, model=(height, width))
         if channels == "RGB":
             placed = cv2.cvtColor(placed, cv2.COLOR_BGR2RGB)  # type: ignore[assignment]
-        height, width = geometry.model
         return [
             ModelInput(
                 {self._tensor: np.ascontiguousarray(placed)},
@@ -63,9 +74,21 @@ class ImagePreprocessor:
 
     def collate(self, inputs: Sequence[ModelInput]) -> dict[str, NDArray[Any]]:
         """Make one array of pictures of one size."""
+        size: tuple[int, int] = inputs[0].group  # type: ignore[assignment]
         pictures = [item.arrays[self._tensor] for item in inputs]
+        whole = all(picture.shape[:2] == size for picture in pictures)
+        if not whole:
+            pictures = [_padded(picture, size) for picture in pictures]
         batch = _planes(pictures) if self._spec.layout == "NCHW" else _stacked(pictures)
-        return {self._tensor: self._normalised(batch), **self._constants}
+        batch = self._normalised(batch)
+        valid = _valid(inputs, self._tensor, size)
+        if not whole:
+            axis = 1 if self._spec.layout == "NCHW" else 3
+            outside = np.broadcast_to(np.expand_dims(~valid, axis), batch.shape)
+            batch[outside] = self._spec.zero_point
+        masks = {} if self._spec.mask is None else {self._spec.mask: valid}
+        figures = self._figures.of([item.context for item in inputs])
+        return {self._tensor: batch, **masks, **figures, **self._constants}
 
     def _normalised(self, batch: NDArray[Any]) -> NDArray[Any]:
         wanted = np.dtype(self._spec.dtype)
@@ -84,6 +107,22 @@ class ImagePreprocessor:
             bounds = np.iinfo(wanted)
             np.clip(np.rint(values, out=values), bounds.min, bounds.max, out=values)
         return values.reshape(batch.shape).astype(wanted, copy=False)
+
+
+def _padded(picture: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """Put a picture into the upper left corner of a larger one."""
+    padded = np.zeros((*size, picture.shape[2]), picture.dtype)
+    padded[: picture.shape[0], : picture.shape[1]] = picture
+    return padded
+
+
+def _valid(inputs: Sequence[ModelInput], tensor: str, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Tell where there is picture: [N, height, width]."""
+    valid = np.zeros((len(inputs), *size), np.bool_)
+    for mask, item in zip(valid, inputs, strict=True):
+        height, width = item.arrays[tensor].shape[:2]
+        mask[:height, :width] = True
+    return valid
 
 
 def _stacked(pictures: Sequence[NDArray[Any]]) -> NDArray[Any]:

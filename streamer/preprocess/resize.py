@@ -15,6 +15,9 @@ _PILLOW = {
     "pillow-bilinear": Pillow.Resampling.BILINEAR,
     "pillow-bicubic": Pillow.Resampling.BICUBIC,
     "pillow-lanczos": Pillow.Resampling.LANCZOS,
+    "pillow-box": Pillow.Resampling.BOX,
+    "pillow-hamming": Pillow.Resampling.HAMMING,
+    "pillow-nearest": Pillow.Resampling.NEAREST,
 }
 _OPENCV = {
     "opencv-linear": cv2.INTER_LINEAR,

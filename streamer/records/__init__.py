@@ -2,7 +2,7 @@
 
 from streamer.records.item import Answer, Item, Rejection, Stage
 from streamer.records.record import Headers, OutRecord, Record, TopicPartition
-from streamer.records.sample import Geometry, Image, ModelInput, Pair, Sample, Text
+from streamer.records.sample import Geometry, Image, ModelInput, Pair, Sample, Text, TextPiece
 from streamer.records.wave import Slice, Wave
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Slice",
     "Stage",
     "Text",
+    "TextPiece",
     "TopicPartition",
     "Wave",
 ]

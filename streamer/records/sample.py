@@ -10,9 +10,15 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A decoded picture, upright: uint8 [height, width, 3], channels BGR as OpenCV has them."""
+    """A decoded picture, upright: uint8 [height, width, 3], channels BGR as OpenCV has them.
+
+    Attributes:
+        encoded: what it was decoded from, where every decoder reads that alike but for EXIF's
+            orientation.
+    """
 
     pixels: NDArray[np.uint8]
+    encoded: bytes | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -63,6 +69,20 @@ class Geometry:
     pad_top: float
 
 
+@dataclass(frozen=True, slots=True)
+class TextPiece:
+    """A text, or a piece of a long one, as it was cut into tokens.
+
+    Attributes:
+        text: the whole text.
+        encoding: tokens, their numbers, and where in the text each of them stands, in characters
+            (a `tokenizers.Encoding`).
+    """
+
+    text: str
+    encoding: Any
+
+
 @dataclass(slots=True)
 class ModelInput:
     """One item of a batch, before it is put together with others.
@@ -73,7 +93,9 @@ class ModelInput:
         cost: what the item adds to a batch: pixels of a picture, tokens of a text.
         group: items with equal groups may share a batch (a picture's shape).
         length: items of like length go together; 0 where all are alike.
-        context: what interpretation needs to undo preprocessing: a picture's `Geometry`.
+        context: what interpretation needs to undo preprocessing: a picture's `Geometry`, a text's
+            `TextPiece` where places in it are answered.
+        pads_left: whether a batch's padding stands before a text.
     """
 
     arrays: Mapping[str, NDArray[Any]]
@@ -81,3 +103,4 @@ class ModelInput:
     group: Hashable = None
     length: int = 0
     context: Any = None
+    pads_left: bool = False

@@ -78,9 +78,9 @@ def test_a_crop_larger_than_the_picture_is_padded_with_black():
     settings = {"do_center_crop": True, "crop_size": {"height": 14, "width": 10}}
     result, geometry = framed(pixels, spec(size={"shortest_edge": 9}, **settings))
     wanted = np.zeros((14, 10, 3), np.uint8)
-    wanted[3:12] = pixels[:, 1:11]
+    wanted[2:11] = pixels[:, 1:11]
     assert np.array_equal(result, wanted)
-    assert (geometry.pad_left, geometry.pad_top) == (-1, 3)
+    assert (geometry.pad_left, geometry.pad_top) == (-1, 2)
 
 
 @given(
