@@ -73,7 +73,11 @@ class Reader:
 
     def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Give the offsets behind the last records."""
-        found = self._client.end_offsets([ClientPartition(*partition) for partition in partitions])
+        wanted = [ClientPartition(*partition) for partition in partitions]
+        try:
+            found = self._client.end_offsets(wanted)
+        except errors.KafkaError as error:
+            raise broker_error(error, "reading the ends of partitions") from error
         return {TopicPartition(*at): int(offset) for at, offset in found.items()}
 
     def at_time(
@@ -89,7 +93,10 @@ class Reader:
 
     def position(self, partition: TopicPartition) -> int:
         """Give the offset read next."""
-        return int(self._client.position(ClientPartition(*partition)))
+        try:
+            return int(self._client.position(ClientPartition(*partition)))
+        except errors.KafkaError as error:
+            raise broker_error(error, f"reading the position of {partition}") from error
 
     def poll(self, timeout: float) -> Iterator[Record]:
         """Yield what is there, waiting at most `timeout` seconds for something."""

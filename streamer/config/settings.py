@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from streamer.config.explain import explained
 from streamer.config.section import Location, Section, misfits
 from streamer.config.sources import GivenSource, given_to, places, variable
+from streamer.config.topology import TopicName
 from streamer.config.units import Duration, Size
 from streamer.errors import ConfigError
 
@@ -106,7 +107,27 @@ class ModelSettings(Section):
     """Where models are."""
 
     dir: Path = Path("models")
-    """Folder in which relative model uris and `registry:` names are looked up."""
+    """Folder in which relative model uris are looked up."""
+    registry: str | None = None
+    """Folder or URL (`s3://…`, `gs://…`) of the versions that `registry:` names, as NAME/VERSION/;
+    the folder of `dir` if left out."""
+    cache: Path | None = None
+    """Folder where versions of a registry behind a URL are kept; in the user's cache if left
+    out."""
+    swap: Literal["beside", "replace"] = "beside"
+    """How another version is put into service: loaded beside the one that serves, or in its place
+    where memory does not hold both; the line waits meanwhile."""
+
+
+class DeploymentSettings(Section):
+    """Where it is written which version of a `registry:` model serves."""
+
+    topic: TopicName = "streamer.deployments"
+    """Compacted topic: the one truth about what serves; each environment has its own."""
+    events_topic: TopicName = "streamer.events"
+    """Topic of what daemons serve, and of who promoted what."""
+    heartbeat: Duration = 5.0
+    """How often a daemon tells what it serves; one that is silent three times as long is gone."""
 
 
 class LineSettings(Section):
@@ -144,6 +165,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     models: ModelSettings = ModelSettings()
     line: LineSettings = LineSettings()
+    deployments: DeploymentSettings = DeploymentSettings()
 
     @classmethod
     def settings_customise_sources(

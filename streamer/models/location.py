@@ -3,30 +3,37 @@
 import re
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Protocol
 
 from streamer.errors import ConfigError
 
 MANIFEST = "model.yaml"
 CONFIGS = ("config.json", "preprocessor_config.json")
+_DESCRIBED = ("saved_model.pb", "MLmodel")
 SUFFIXES = (".onnx", ".pt2", ".pt", ".safetensors", ".pb", ".h5", ".keras", ".tflite")
-_SCHEME = re.compile(r"^([a-z][a-z0-9+.-]+):", re.IGNORECASE)
-_REGISTRY = "registry:"
+_BARE = (".onnx", ".pt2", ".pt", ".tflite", ".pb")
+REGISTRY = "registry:"
 
 
-def locate(uri: str, *, beside: Path, models_dir: Path) -> Path:
+class Folders(Protocol):
+    """What knows the folders of registered versions."""
+
+    def folder(self, name: str, version: str | None = None) -> Path:
+        """Give the local folder of a version, the newest if None."""
+        ...
+
+
+def locate(uri: str, *, beside: Path, models_dir: Path, registry: Folders | None = None) -> Path:
     """Find the directory of a version, or the bare model file, that a uri means.
 
     Raises:
         ConfigError: there is none; says every place looked at.
     """
-    if uri.startswith(_REGISTRY):
-        return _registered(uri, models_dir)
-    scheme = _SCHEME.match(uri)
-    if scheme:
-        raise ConfigError(
-            f"model '{uri}': {scheme[1]}: is not supported yet; copy the model into a directory "
-            "and give its path, or use registry:NAME"
-        )
+    if uri.startswith(REGISTRY):
+        name, version = registry_name(uri)
+        if registry is not None:
+            return registry.folder(name, version)
+        return registered(name, version, models_dir)
     base = beside.parent if beside.is_file() else beside
     places = [Path(uri).expanduser()] if Path(uri).expanduser().is_absolute() else []
     places = places or list(dict.fromkeys([base / uri, models_dir / uri]))
@@ -55,8 +62,9 @@ def newest_version(place: Path) -> Path:
     versions = [child for child in place.iterdir() if _is_one_of_versions(child)]
     if not versions:
         raise ConfigError(
-            f"{place}: holds no model: expected {MANIFEST}, or one .onnx file, or Hugging Face's "
-            "config.json with model.onnx or onnx/model.onnx, or a directory for each version"
+            f"{place}: holds no model: expected {MANIFEST}, or one model file, or Hugging Face's "
+            "config.json with model.onnx or model.safetensors, or a SavedModel, or a directory "
+            "for each version"
         )
     return max(versions, key=lambda version: version_order(version.name))
 
@@ -69,31 +77,48 @@ def version_order(name: str) -> tuple[tuple[int, int, str], ...]:
 
 def is_version(place: Path) -> bool:
     """Whether a directory holds one model version."""
-    if (place / MANIFEST).is_file() or any((place / name).is_file() for name in CONFIGS):
+    if any((place / name).is_file() for name in (MANIFEST, *CONFIGS, *_DESCRIBED)):
         return True
-    return len([file for file in place.glob("*.onnx") if file.is_file()]) == 1
+    found = [file for file in place.iterdir() if file.suffix in _BARE and file.is_file()]
+    return len(found) == 1
 
 
 def _is_one_of_versions(child: Path) -> bool:
     """Whether a directory is a version by its manifest, or by its name and what it holds."""
+    if child.name.startswith("."):
+        return False  # being written, or fetched
     numbered = re.fullmatch(r"v?\d[\w.-]*", child.name) is not None
     return (child / MANIFEST).is_file() or (numbered and child.is_dir() and is_version(child))
 
 
-def _registered(uri: str, models_dir: Path) -> Path:
-    name, at, version = uri.removeprefix(_REGISTRY).partition("@")
-    if not name or "/" in name or name.startswith(".") or "/" in version or (at and not version):
+def registry_name(uri: str) -> tuple[str, str | None]:
+    """Read `registry:NAME` or `registry:NAME@VERSION`.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    name, at, version = uri.removeprefix(REGISTRY).partition("@")
+    bad = not name or "/" in name or name.startswith(".")
+    if bad or "/" in version or version.startswith(".") or (at and not version):
         raise ConfigError(f"model '{uri}': write registry:NAME or registry:NAME@VERSION")
-    place = models_dir / name
+    return name, version or None
+
+
+def registered(name: str, version: str | None, root: Path) -> Path:
+    """Find a version in a folder of models, the newest if None.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    uri = f"registry:{name}@{version}" if version else f"registry:{name}"
+    place = root / name
     if not place.is_dir():
-        raise ConfigError(
-            f"model '{uri}': the registry {models_dir} has no '{name}'{_close([place])}"
-        )
-    if not version:
+        raise ConfigError(f"model '{uri}': the registry {root} has no '{name}'{_close([place])}")
+    if version is None:
         return newest_version(place)
-    if version.startswith(".") or not (place / version).is_dir():
+    if not (place / version).is_dir():
         raise ConfigError(
-            f"model '{uri}': the registry {models_dir} has no version '{version}' of '{name}'"
+            f"model '{uri}': the registry {root} has no version '{version}' of '{name}'"
             f"{_known(place)}"
         )
     return newest_version(place / version)
