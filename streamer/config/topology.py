@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from streamer.config.explain import suggestion
 from streamer.config.files import load_section
+from streamer.config.options import TaskOptions
 from streamer.config.schema import file_schema
 from streamer.config.section import Location, Section, misfits
 from streamer.config.texts import text_like
@@ -139,10 +140,12 @@ class ModelRef(Section):
     isolation: Literal["none", "process"] = "none"
     """`process`: each session in a process of its own, so that a native crash costs the record
     that caused it, not the daemon; costs a copy of each batch."""
+    options: TaskOptions = TaskOptions()
+    """Choices of single tasks, as a step may make them, for every step that uses the model."""
 
 
-class StepConfig(Section):
-    """One model at work."""
+class _Step(Section):
+    """What every step has."""
 
     model: str
     """A name under `models`."""
@@ -156,6 +159,10 @@ class StepConfig(Section):
     """Labels answered at the most; the model's own if left out, else 5."""
     max_crops: Annotated[int, Field(gt=0)] = 100
     """With `from`: boxes of a record at the most, best first."""
+
+
+class StepConfig(TaskOptions, _Step):
+    """One model at work."""
 
 
 class Sink(Section):
@@ -286,6 +293,13 @@ class Topology(Section):
             if topic in read:
                 told = f"the topic '{topic}' is also read: its records would go in circles"
                 yield at, told
+
+    def model_of(self, step: StepConfig) -> ModelRef:
+        """Give a step's model, with what the step says of its task."""
+        told = {name: getattr(step, name) for name in TaskOptions.model_fields}
+        told = {name: value for name, value in told.items() if value is not None}
+        ref = self.models[step.model]
+        return ref.model_copy(update={"options": ref.options.model_copy(update=told)})
 
     @property
     def unused_models(self) -> list[str]:

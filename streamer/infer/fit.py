@@ -54,7 +54,7 @@ _RANKS: Mapping[str, tuple[int, ...]] = {
 }
 _WHOLE = ("uint8", "int8", "uint16", "int16", "int32", "int64")
 _WHOLE_DECODES = ("label", "labels", "count", "indices", "tokens")
-_PER_TOKEN = "token-classification"
+_TAGGING = "token-classification"
 
 
 def check_fit(version: Version, session: Session) -> None:
@@ -171,7 +171,7 @@ def _check_outputs(version: Version, session: Session) -> None:
 def _check_output(version: Version, output: Output, info: TensorInfo) -> None:
     """Compare rank and sides of an output with what its decoding reads."""
     known = _RANKS.get(output.decode)
-    if output.decode in _FLAT and version.manifest.task == _PER_TOKEN:
+    if output.decode in _FLAT and version.manifest.task == _TAGGING:
         known = (3,)
     if info.shape is None or known is None:  # not told; read by a plug-in
         return

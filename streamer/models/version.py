@@ -2,11 +2,13 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from streamer.config.files import load_section
+from streamer.config.options import TaskOptions
 from streamer.errors import ConfigError, ModelError
+from streamer.models.adapted import adapted
 from streamer.models.graph import Graph, read_graph
 from streamer.models.guess import guessed
 from streamer.models.huggingface import from_huggingface
@@ -33,7 +35,14 @@ class Version:
     file: Path
 
 
-def load_version(uri: str, *, beside: Path, models_dir: Path, task: str | None = None) -> Version:
+def load_version(
+    uri: str,
+    *,
+    beside: Path,
+    models_dir: Path,
+    task: str | None = None,
+    options: TaskOptions | None = None,
+) -> Version:
     """Find a version, read or guess its manifest, and verify its files.
 
     Args:
@@ -42,6 +51,7 @@ def load_version(uri: str, *, beside: Path, models_dir: Path, task: str | None =
         beside: the topology file or its directory; relative uris are looked up there first.
         models_dir: where they are looked up next, and the registry.
         task: what the topology wants of it; decides where the files do not say.
+        options: what the topology says of its task, in the place of what the manifest says.
 
     Raises:
         ConfigError: there is no such model, or its manifest is wrong.
@@ -61,12 +71,17 @@ def load_version(uri: str, *, beside: Path, models_dir: Path, task: str | None =
             )
     else:
         version = _bare(found, task)
-    if task is not None and task != version.manifest.task:
-        raise ConfigError(
-            f"model '{uri}': the topology wants the task '{task}', the model is for "
-            f"'{version.manifest.task}'"
-        )
-    return version
+    manifest = version.manifest
+    if task is not None and task != manifest.task:
+        if manifest.task not in task_named(task).served_by:
+            raise ConfigError(
+                f"model '{uri}': the topology wants the task '{task}', the model is for "
+                f"'{manifest.task}'"
+            )
+        manifest = manifest.model_copy(update={"task": task})
+    if options is not None:
+        manifest = adapted(manifest, options)
+    return replace(version, manifest=manifest)
 
 
 def _described(folder: Path) -> Version:

@@ -57,7 +57,7 @@ def assembled(topology: Topology, file: Path, models: Models, events: StepEvents
     for name, config in topology.steps.items():
         where = f"{file}: steps.{name}"
         with _named(f"{file}: models.{config.model}"):
-            model = models.open(topology.models[config.model], file.parent, config.task)
+            model = models.open(topology.model_of(config), file.parent, config.task)
         with _named(where):
             task = task_named(config.task or model.champion.version.manifest.task)
             step = Step(name, config, task.name, model, events)

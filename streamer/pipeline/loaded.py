@@ -101,7 +101,11 @@ class ModelVersion:
         key = (task, threshold, top_k)
         if key not in self._interpreters:
             self._interpreters[key] = interpreter_for(
-                self.version.manifest, task, threshold=threshold, top_k=top_k
+                self.version.manifest,
+                task,
+                folder=self.version.folder,
+                threshold=threshold,
+                top_k=top_k,
             )
         return self._interpreters[key]
 

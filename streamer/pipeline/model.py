@@ -93,7 +93,9 @@ class Models:
 
     def version(self, ref: ModelRef, beside: Path, task: str | None) -> Version:
         """Find a version without loading it."""
-        return load_version(ref.uri, beside=beside, models_dir=self._dir, task=task)
+        return load_version(
+            ref.uri, beside=beside, models_dir=self._dir, task=task, options=ref.options
+        )
 
     def load(self, version: Version, ref: ModelRef) -> ModelVersion:
         """Open a version's sessions, beside whatever serves.
@@ -112,7 +114,7 @@ class Models:
             ModelError: it cannot be loaded, or its manifest does not fit its file.
         """
         version = self.version(ref, beside, task)
-        key = (version.file, ref.model_copy(update={"uri": ""}))
+        key = (f"{version.manifest.task} {version.file}", ref.model_copy(update={"uri": ""}))
         if key not in self._open:
             self._open[key] = Model(ref, self.load(version, ref))
         return self._open[key]

@@ -10,7 +10,6 @@ from streamer.errors import ConfigError, RecordError
 from streamer.pipeline.model import Model, Models
 from streamer.pipeline.step import Step
 from streamer.records import Item, Record, Sample, Slice, TopicPartition, Wave
-from streamer.tasks import task_named
 
 
 class _Silent:
@@ -58,7 +57,7 @@ class Predictor:
     @property
     def kinds(self) -> frozenset[str]:
         """What the model takes: image, text, pair."""
-        return frozenset(task_named(self._step.task).kinds)
+        return frozenset({self.model.champion.preprocessor.kind})
 
     def predict(self, samples: Sequence[Sample]) -> list[Any | RecordError]:
         """Answer samples: the task's output each, or why there is none."""

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from streamer.errors import ConfigError, RecordError
-from streamer.models.manifest import Manifest, Output, TextInput
+from streamer.models.manifest import Manifest, Output
 from streamer.postprocess.arrays import (
-    Floats,
     OnePart,
     as_floats,
     finite_rows,
@@ -16,9 +15,8 @@ from streamer.postprocess.arrays import (
     rows_checked,
 )
 from streamer.postprocess.classes import applied
+from streamer.postprocess.pooling import Pooling, at_length_1
 from streamer.records import ModelInput
-
-_PER_TOKEN = 3
 
 
 class Score(OnePart):
@@ -52,30 +50,16 @@ class Embedding:
     """A model that reads one sentence; two of its vectors are compared by their cosine."""
 
     def __init__(self, manifest: Manifest, name: str) -> None:
-        self._output = manifest.outputs[name]
-        self._name = name
-        parts = {
-            takes: tensor
-            for given in manifest.inputs.values()
-            if isinstance(given, TextInput)
-            for tensor, takes in given.tensors.items()
-        }
-        self._mask = parts.get("mask")
-        self._ids = parts.get("ids")
+        self._pooling = Pooling(manifest, name)
 
     def interpret(
         self, outputs: Mapping[str, Any], inputs: Sequence[ModelInput]
     ) -> list[Any | RecordError]:
         """Give each sentence's vector, of length 1; see `Interpreter.interpret`."""
-        values = rows_checked(as_floats(outputs[self._name], self._output), self._name, len(inputs))
-        vectors = self._pooled(values, inputs) if values.ndim == _PER_TOKEN else values
-        finite = finite_rows(vectors)
-        vectors = np.where(finite[:, None], vectors, 0)
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        vectors = vectors / np.where(lengths > 0, lengths, 1)
+        vectors, finite = self._pooling.vectors(outputs, inputs)
         return [
-            vector if good else non_finite(self._name)
-            for vector, good in zip(vectors, finite.tolist(), strict=True)
+            vector if good else non_finite(self._pooling.name)
+            for vector, good in zip(at_length_1(vectors), finite.tolist(), strict=True)
         ]
 
     def combine(self, parts: Sequence[Any]) -> Any:
@@ -83,30 +67,6 @@ class Embedding:
         first, second = parts
         # rounding may lead a hair beyond 1
         return {"score": min(max(float(np.dot(first, second)), -1.0), 1.0)}
-
-    def _pooled(self, values: Floats, inputs: Sequence[ModelInput]) -> Floats:
-        if self._output.pooling == "cls":
-            return values[:, 0]
-        mask = self._masks(values.shape[1], inputs)
-        if not np.isfinite(values).all():
-            # what stands at padding must not spread: 0 times NaN is NaN
-            values = np.where(mask[:, :, None] > 0, values, 0)
-        sums = np.matmul(mask[:, None, :], values)[:, 0]
-        pooled: Floats = sums / np.maximum(mask.sum(axis=1, keepdims=True), 1)
-        return pooled
-
-    def _masks(self, length: int, inputs: Sequence[ModelInput]) -> Floats:
-        """Give the attention masks as they were padded: to the right."""
-        masks = np.zeros((len(inputs), length), dtype=np.float32)
-        for row, given in zip(masks, inputs, strict=True):
-            if self._mask is not None:
-                mask = given.arrays[self._mask]
-                row[: len(mask)] = mask
-            elif self._ids is not None:
-                row[: len(given.arrays[self._ids])] = 1
-            else:
-                row[:] = 1
-        return masks
 
 
 def similarity(manifest: Manifest) -> Score | Embedding:

@@ -5,15 +5,12 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Encoding
 
 from streamer.errors import RecordError
 from streamer.models.manifest import TextInput
 from streamer.preprocess.mismatch import wrong_type
-from streamer.preprocess.vocabulary import Vocabulary
-from streamer.records import ModelInput, Pair, Sample, Text
-
-Written = str | tuple[str, str]
+from streamer.preprocess.vocabulary import Encoded, Tokens, Written
+from streamer.records import ModelInput, Pair, Sample, Text, TextPiece
 
 
 class TextPreprocessor:
@@ -25,30 +22,55 @@ class TextPreprocessor:
         self,
         kind: Literal["text", "pair"],
         spec: TextInput,
-        vocabulary: Vocabulary,
+        vocabulary: Tokens,
         constants: Mapping[str, NDArray[Any]],
+        *,
+        places: bool = False,
     ) -> None:
-        """Prepare to feed the tensors that `spec` names, and beside them the constants."""
+        """Prepare to feed the tensors that `spec` names, and beside them the constants.
+
+        Args:
+            kind: whether samples are texts or pairs.
+            spec: which tensor takes what, and how long.
+            vocabulary: makes tokens.
+            constants: further tensors.
+            places: whether inputs carry a `TextPiece`, and long texts become several pieces.
+        """
         self.kind = kind
         self._spec = spec
         self._vocabulary = vocabulary
         self._constants = constants
+        self._places = places
         self._dtype = np.dtype(spec.dtype)
         self._ones = np.ones(spec.max_length, self._dtype)
-        self._masked = "mask" in spec.tensors.values()
+        self._fixed = spec.max_length if spec.padding == "max_length" else None
+        self._masked = "mask" in spec.tensors.values() or self._fixed is not None
 
     def prepare(self, samples: Sequence[Sample]) -> list[list[ModelInput] | RecordError]:
         """Tokenise; a pair is one sequence for a cross-encoder, else one part a sentence."""
-        written = [written_parts(sample, pair=self._spec.pair) for sample in samples]
+        spec = self._spec
+        written = [written_parts(sample, pair=spec.pair, prefix=spec.prefix) for sample in samples]
         flat = [part for parts in written if isinstance(parts, list) for part in parts]
         # One call for all: it spreads over cores and gives the interpreter free.
         encodings = iter(self._vocabulary.encode(flat))
         return [
-            [self._input(next(encodings)) for _ in parts] if isinstance(parts, list) else parts
+            [made for part in parts for made in self._inputs(part, next(encodings))]
+            if isinstance(parts, list)
+            else parts
             for parts in written
         ]
 
-    def _input(self, encoding: Encoding) -> ModelInput:
+    def _inputs(self, written: Written, encoding: Any) -> list[ModelInput]:
+        """Make the input of a text; several of one that is cut into pieces."""
+        if not self._places:
+            return [self._input(encoding)]
+        pieces = [encoding, *(encoding.overflowing if self._spec.stride else ())]
+        made = [self._input(piece) for piece in pieces]
+        for one, piece in zip(made, pieces, strict=True):
+            one.context = TextPiece(str(written), piece)
+        return made
+
+    def _input(self, encoding: Encoded) -> ModelInput:
         length = len(encoding.ids)
         arrays: dict[str, NDArray[Any]] = {}
         for tensor, use in self._spec.tensors.items():
@@ -57,13 +79,16 @@ class TextPreprocessor:
             else:
                 tokens = encoding.ids if use == "ids" else encoding.type_ids
                 arrays[tensor] = np.array(tokens, self._dtype)
+        padded = self._fixed or max(length, self._spec.min_length)
         # Without a mask the model cannot tell padding from text: equal lengths only.
-        group = None if self._masked else length
-        return ModelInput(arrays, cost=length, group=group, length=length)
+        group = None if self._masked else padded
+        left = self._vocabulary.pads_left
+        return ModelInput(arrays, cost=padded, group=group, length=length, pads_left=left)
 
     def collate(self, inputs: Sequence[ModelInput]) -> dict[str, NDArray[Any]]:
-        """Pad to the longest text of the batch."""
+        """Pad to the longest text of the batch, or to the length that is fixed."""
         longest = max(item.length for item in inputs)
+        longest = self._fixed or max(longest, self._spec.min_length)
         batch: dict[str, NDArray[Any]] = {}
         for tensor, use in self._spec.tensors.items():
             fill = self._vocabulary.pad_id if use == "ids" else 0
@@ -97,7 +122,7 @@ class StringPreprocessor:
         """Make one part of a text, two of a pair."""
         prepared: list[list[ModelInput] | RecordError] = []
         for sample in samples:
-            parts = written_parts(sample, pair=False)
+            parts = written_parts(sample, pair=False, prefix=self._spec.prefix)
             prepared.append(
                 [self._input(str(part)) for part in parts] if isinstance(parts, list) else parts
             )
@@ -118,17 +143,18 @@ class StringPreprocessor:
         return {**batch, **self._constants}
 
 
-def written_parts(sample: Sample, *, pair: bool) -> list[Written] | RecordError:
+def written_parts(sample: Sample, *, pair: bool, prefix: str = "") -> list[Written] | RecordError:
     """Give what is to be encoded of a sample.
 
     Args:
         sample: a text, or a pair.
         pair: whether the model takes two sentences in one sequence.
+        prefix: what is written before each text.
     """
     if isinstance(sample, Pair):
         if pair:
-            return [(sample.first, sample.second)]
-        return [sample.first, sample.second]
+            return [(prefix + sample.first, sample.second)]
+        return [prefix + sample.first, prefix + sample.second]
     if isinstance(sample, Text) and not pair:
-        return [sample.text]
+        return [prefix + sample.text]
     return wrong_type(sample, "pairs of sentences" if pair else "texts")

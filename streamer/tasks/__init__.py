@@ -28,12 +28,16 @@ class Task:
         kinds: samples that it answers.
         output_schema: JSON Schema of `output` in a prediction.
         yields_crops: whether another step may work on the boxes it finds.
+        served_by: tasks whose models can do it, too.
+        writes: whether the model writes a text, token by token.
     """
 
     name: str
     kinds: frozenset[Kind]
     output_schema: dict[str, Any]
     yields_crops: bool = False
+    served_by: frozenset[str] = frozenset()
+    writes: bool = False
 
 
 def _object(**properties: dict[str, Any]) -> dict[str, Any]:
@@ -60,6 +64,41 @@ _OBJECTS = _array(
     "objects found, best first",
 )
 
+_PLACE = {"type": "integer", "minimum": 0}
+_ENTITIES = _array(
+    {
+        "type": "object",
+        "properties": {
+            "entity_group": {**_LABEL, "description": "label, without B- and I-"},
+            "entity": {**_LABEL, "description": "label of a token, where none are put together"},
+            "index": {**_PLACE, "description": "the token's place, with `entity`"},
+            "score": _SCORE,
+            "word": {"type": "string", "description": "as the tokenizer writes it"},
+            "start": {**_PLACE, "description": "character of the text where it begins"},
+            "end": {**_PLACE, "description": "character behind it"},
+        },
+        "required": ["score", "word", "start", "end"],
+        "additionalProperties": False,
+    },
+    "entities, in the order of the text",
+)
+_RANKED = _object(
+    labels=_array(_LABEL, "candidate labels, best first"),
+    scores=_array(_SCORE, "their scores"),
+)
+_VECTOR = _array(_SCORE, "a vector")
+_FEATURES = {
+    "anyOf": [_VECTOR, _array(_VECTOR, "one a token")],
+    "description": "the text's vector, or one for each token where they are not pooled",
+}
+
+
+def _written(key: str) -> dict[str, Any]:
+    return _array(_object(**{key: {"type": "string"}}), "one text")
+
+
+_TEXT: frozenset[Kind] = frozenset({"text"})
+_SEQ2SEQ = frozenset({"translation", "text2text-generation", "summarization"})
 _ALL = (
     Task("image-classification", frozenset({"image"}), _LABELS),
     Task("object-detection", frozenset({"image"}), _OBJECTS, yields_crops=True),
@@ -69,8 +108,24 @@ _ALL = (
         frozenset({"pair"}),
         {**_object(score=_SCORE), "description": "how alike the two sentences are"},
     ),
+    Task("token-classification", _TEXT, _ENTITIES),
+    Task(
+        "zero-shot-classification",
+        _TEXT,
+        _RANKED,
+        served_by=frozenset({"text-classification"}),
+    ),
+    Task("feature-extraction", _TEXT, _FEATURES, served_by=frozenset({"sentence-similarity"})),
+    Task("translation", _TEXT, _written("translation_text"), served_by=_SEQ2SEQ, writes=True),
+    Task(
+        "text2text-generation", _TEXT, _written("generated_text"), served_by=_SEQ2SEQ, writes=True
+    ),
+    Task("summarization", _TEXT, _written("summary_text"), served_by=_SEQ2SEQ, writes=True),
+    Task("image-to-text", frozenset({"image"}), _written("generated_text"), writes=True),
 )
 TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for task in _ALL})
+WRITING = frozenset(task.name for task in _ALL if task.writes)
+"""Tasks whose models write texts."""
 
 
 def task_named(name: str) -> Task:
@@ -95,4 +150,4 @@ def task_named(name: str) -> Task:
     return described
 
 
-__all__ = ["TASKS", "Kind", "Task", "task_named"]
+__all__ = ["TASKS", "WRITING", "Kind", "Task", "task_named"]

@@ -10,6 +10,13 @@ def test_each_task_says_what_it_takes_and_gives():
         "object-detection": ["image"],
         "text-classification": ["pair", "text"],
         "sentence-similarity": ["pair"],
+        "token-classification": ["text"],
+        "zero-shot-classification": ["text"],
+        "feature-extraction": ["text"],
+        "translation": ["text"],
+        "text2text-generation": ["text"],
+        "summarization": ["text"],
+        "image-to-text": ["image"],
     }
     assert [task.name for task in TASKS.values() if task.yields_crops] == ["object-detection"]
     box = TASKS["object-detection"].output_schema["items"]["properties"]["box"]
