@@ -14,6 +14,7 @@ from streamer.broker.consumer import (
     check_consumer_settings,
 )
 from streamer.broker.failures import broker_error
+from streamer.broker.lease import Lease
 from streamer.broker.offsets import Note, group_metadata, no_note
 from streamer.broker.partitioner import partition_for
 from streamer.broker.producer import Pending, Producer, check_producer_settings
@@ -22,6 +23,7 @@ from streamer.broker.reader import Reader
 __all__ = [
     "Admin",
     "GroupConsumer",
+    "Lease",
     "MissingPositionsError",
     "Note",
     "OutOfRangeError",

@@ -111,6 +111,8 @@ class Poll:
 
     def note(self, record: Record) -> None:
         """Take note of a record of the events topic; others than counts are passed over."""
+        if record.value is None:
+            self._counts.pop(record.key or b"", None)
         counts = Counts.read(record)
         if counts is not None:
             self._counts[counts.key] = counts

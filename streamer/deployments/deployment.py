@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -26,7 +26,8 @@ class Deployment(BaseModel):
         by: who wrote this.
         reason: why.
         at: when, in ISO 8601, UTC.
-        rollout: how the candidate is compared, and the rules that decide about it.
+        mode: how the candidate is compared: `canary`, `ab` or `shadow`.
+        rules: when it is promoted or taken back (`rollout.Rollout`, without mode and share).
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -38,7 +39,8 @@ class Deployment(BaseModel):
     by: str = ""
     reason: str = ""
     at: str = ""
-    rollout: Mapping[str, Any] | None = None
+    mode: Literal["canary", "ab", "shadow"] | None = None
+    rules: Mapping[str, Any] = {}
 
     @classmethod
     def read(cls, value: bytes | None) -> Self | None:

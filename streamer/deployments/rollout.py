@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import ValidationError
 
 from streamer.config.topology import TopicName
 from streamer.config.units import Share
+from streamer.deployments.deployment import ChangedMeanwhileError, Deployment, now
 from streamer.deployments.rules import Rules
+from streamer.errors import ConfigError
 from streamer.records import Record
 
 Mode = Literal["canary", "ab", "shadow"]
@@ -23,6 +27,63 @@ class Rollout(Rules):
     """Share of the keys that the candidate answers, or that the shadow looks at."""
     shadow_topic: TopicName | None = None
     """Where a shadow's answers go; the sink's topic with `.shadow` behind it if left out."""
+
+    @classmethod
+    def of(cls, deployment: Deployment) -> Self | None:
+        """Read the rollout that a deployment speaks of; None if there is none.
+
+        Raises:
+            ConfigError: its rules are not what this release knows.
+        """
+        if deployment.candidate is None:
+            return None
+        share = deployment.shares.get(deployment.candidate, 0.1)
+        given = {**deployment.rules, "mode": deployment.mode or "canary", "share": share}
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise ConfigError(f"the rollout's rules: {wrong}") from error
+
+    def rules(self) -> dict[str, object]:
+        """Give what goes into a deployment's `rules`: all that is not as it is anyway."""
+        return self.model_dump(mode="json", exclude={"mode", "share"}, exclude_defaults=True)
+
+
+def trying(
+    candidate: str, rollout: Rollout, *, by: str, reason: str = "", expected: str | None = None
+) -> Callable[[Deployment | None], Deployment]:
+    """Put a candidate beside the version that serves.
+
+    Args:
+        candidate: the version.
+        rollout: how it is compared, and the rules.
+        by: who says so.
+        reason: why.
+        expected: the version that must be serving now; any if left out.
+    """
+
+    def decide(found: Deployment | None) -> Deployment:
+        if found is None:
+            raise ChangedMeanwhileError("nothing serves that a candidate could be compared with")
+        if expected is not None and found.champion != expected:
+            message = f"version {expected} was expected to serve; it is {found.told()}"
+            raise ChangedMeanwhileError(message)
+        if found.champion == candidate:
+            raise ChangedMeanwhileError(f"version {candidate} serves already")
+        return Deployment(
+            champion=found.champion,
+            candidate=candidate,
+            shares={candidate: rollout.share},
+            previous=found.previous,
+            by=by,
+            reason=reason,
+            at=now(),
+            mode=rollout.mode,
+            rules=rollout.rules(),
+        )
+
+    return decide
 
 
 def splitter(model: str, candidate: str, share: float) -> Callable[[Record], bool]:

@@ -1,7 +1,9 @@
 import pytest
 from support.items import record
 
-from streamer.deployments.rollout import Rollout, splitter
+from streamer.deployments.deployment import ChangedMeanwhileError, Deployment
+from streamer.deployments.rollout import Rollout, splitter, trying
+from streamer.errors import ConfigError
 
 KEYS = [b"user-%d" % number for number in range(50_000)]
 
@@ -45,3 +47,32 @@ def test_a_rollout_is_written_as_in_files():
     rollout = Rollout.model_validate({"mode": "canary", "share": "10%", "max_time": "30m"})
     assert (rollout.share, rollout.max_time) == (0.1, 1800)
     assert Rollout.model_validate(rollout.model_dump(mode="json")) == rollout
+
+
+def test_a_candidate_is_put_beside_what_serves_and_read_back_with_its_rules():
+    rollout = Rollout.model_validate({"mode": "shadow", "share": "20%", "min_agreement": "90%"})
+    before = Deployment(champion="1", previous="0")
+    made = trying("2", rollout, by="ann", expected="1")(before)
+    assert (made.champion, made.candidate, made.previous) == ("1", "2", "0")
+    assert (made.shares, made.mode, made.rules) == ({"2": 0.2}, "shadow", {"min_agreement": 0.9})
+    assert Rollout.of(Deployment.read(made.written())) == rollout
+    assert Rollout.of(before) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "told"),
+    [
+        (None, None, "nothing serves"),
+        (Deployment(champion="3"), "1", "version 1 was expected"),
+        (Deployment(champion="2"), None, "serves already"),
+    ],
+)
+def test_a_candidate_needs_a_champion_and_the_one_that_was_expected(found, expected, told):
+    with pytest.raises(ChangedMeanwhileError, match=told):
+        trying("2", Rollout(), by="ann", expected=expected)(found)
+
+
+def test_rules_that_are_not_known_are_named():
+    deployment = Deployment(champion="1", candidate="2", rules={"max_tim": "1h"})
+    with pytest.raises(ConfigError, match="max_tim"):
+        Rollout.of(deployment)
