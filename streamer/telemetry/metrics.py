@@ -1,7 +1,7 @@
 """What the process counts, for Prometheus: one method an event, called once a batch or a wave."""
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from numpy.typing import ArrayLike
 from prometheus_client import CollectorRegistry, Gauge, disable_created_metrics
@@ -153,7 +153,7 @@ class Metrics:
             "certificate",
         )
 
-    def topology(self, name: str, delivery: str, group: str) -> None:
+    def topology(self, name: str, delivery: str, group: str, topics: Iterable[str] = ()) -> None:
         """A topology is part of the process; what it may count is shown from the start, as 0.
 
         A counter that appears with its first event hides that event from `rate` and `increase`.
@@ -161,6 +161,8 @@ class Metrics:
         self._topology_info.labels(name, delivery, group).set(1)
         for family in (self._consumed, self._dropped, self._commits, self._rebalances):
             family.labels(name)
+        for topic in topics:
+            self._skipped.labels(name, topic)
         for outcome in ("committed", "aborted"):
             self._transactions.labels(name, outcome)
         for gauge in (self._in_flight_records, self._in_flight_bytes, self._assigned):

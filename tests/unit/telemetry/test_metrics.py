@@ -127,7 +127,7 @@ def test_series_of_a_version_go_two_swaps_later():
 
 def test_what_a_topology_may_count_is_there_from_the_start():
     metrics = Metrics()
-    metrics.topology("street", "exactly-once", "street-group")
+    metrics.topology("street", "exactly-once", "street-group", ["photos"])
     metrics.line("street", 2**20, lambda: 4.5)
     metrics.model("signs", "1", "object-detection")
     metrics.swap_failed("signs")
@@ -137,6 +137,7 @@ def test_what_a_topology_may_count_is_there_from_the_start():
     assert seen["streamer_topology_info", *named] == 1
     for name in ("records_consumed", "records_dropped", "commits", "rebalances"):
         assert seen[f"streamer_{name}_total", street] == 0
+    assert seen["streamer_records_lost_total", ("topic", "photos"), street] == 0
     assert seen["streamer_transactions_total", ("outcome", "aborted"), street] == 0
     assert seen["streamer_assigned_partitions", street] == 0
     assert seen["streamer_in_flight_limit_bytes", street] == 2**20
