@@ -1,16 +1,23 @@
 """Model inputs to arrays: sessions of the frameworks, behind one protocol."""
 
-from typing import Literal
+from typing import Literal, Protocol
 
 import structlog
 
 from streamer.errors import ConfigError
+from streamer.infer.base import BaseSession
 from streamer.infer.fit import check_fit
+from streamer.infer.generate import GenerateSession
 from streamer.infer.isolated import IsolatedSession
+from streamer.infer.litert import LiteRtSession
 from streamer.infer.onnx import OnnxSession
 from streamer.infer.session import OutOfMemoryError, Session, TensorInfo
+from streamer.infer.tensorflow import TensorFlowSession
+from streamer.infer.torch import TorchSession
 from streamer.infer.trial import tried
+from streamer.infer.tuning import Tuning
 from streamer.models import Version
+from streamer.tasks import WRITING
 
 _log = structlog.get_logger(__name__)
 
@@ -21,6 +28,7 @@ def open_session(
     device: str = "auto",
     threads: int = 1,
     isolation: Literal["none", "process"] = "none",
+    tuning: Tuning | None = None,
 ) -> Session:
     """Load a model onto a device.
 
@@ -30,16 +38,15 @@ def open_session(
             UUID. A GPU that is named is used or refused, never silently replaced.
         threads: threads that one run may use on a CPU.
         isolation: `process` for a process of its own, whose death costs one batch.
+        tuning: how it computes there.
 
     Raises:
         ModelError: the file or the device cannot be used.
         ConfigError: the framework is not installed.
     """
     if isolation == "process":
-        return IsolatedSession(version, device=device, threads=threads)
-    if version.file.suffix != ".onnx":
-        raise ConfigError(f"{version.file}: only .onnx models can be run; export the model to ONNX")
-    session = OnnxSession(version, device=device, threads=threads)
+        return IsolatedSession(version, device=device, threads=threads, tuning=tuning)
+    session = _backend(version)(version, device=device, threads=threads, tuning=tuning)
     if session.fallback is not None:
         _log.warning(
             "device_fallback",
@@ -48,7 +55,9 @@ def open_session(
             device=session.device,
             reason=session.fallback,
         )
-    if session.max_batch is None:
+    if tuning is not None and tuning.single:
+        session.max_batch = 1
+    elif session.max_batch is None:
         trial = tried(version, session)
         if trial.size == 1:
             session.max_batch = 1
@@ -61,10 +70,46 @@ def open_session(
     return session
 
 
+class _Backend(Protocol):
+    """A framework's sessions."""
+
+    def __call__(
+        self, version: Version, *, device: str, threads: int, tuning: Tuning | None
+    ) -> BaseSession: ...
+
+
+def _backend(version: Version) -> _Backend:
+    """Choose the framework by the file; what writes texts has sessions of its own.
+
+    Raises:
+        ConfigError: none can run it; says what to do.
+    """
+    file = version.file
+    if version.manifest.task in WRITING:
+        return GenerateSession
+    if file.suffix == ".onnx":
+        return OnnxSession
+    if file.suffix == ".tflite":
+        return LiteRtSession
+    if file.suffix == ".pb":
+        return TensorFlowSession
+    if file.suffix in (".pt", ".ts", ".pt2", ".safetensors", ".bin") or file.name.endswith(
+        ".safetensors.index.json"
+    ):
+        return TorchSession
+    if file.suffix in (".h5", ".keras"):
+        raise ConfigError(
+            f"{file}: Keras files are not run: write the model as a SavedModel "
+            "(model.export('saved_model')) or as .tflite, and name that"
+        )
+    raise ConfigError(f"{file}: no model file that is known here; export the model to ONNX")
+
+
 __all__ = [
     "OutOfMemoryError",
     "Session",
     "TensorInfo",
+    "Tuning",
     "check_fit",
     "open_session",
 ]

@@ -12,9 +12,10 @@ import msgspec
 import structlog
 from numpy.typing import NDArray
 
-from streamer.errors import ModelError, RecordError
+from streamer.errors import ConfigError, ModelError, RecordError, StreamerError
 from streamer.infer.session import OutOfMemoryError, TensorInfo
 from streamer.infer.shared import Arena
+from streamer.infer.tuning import Tuning
 from streamer.models import Version
 
 _LOAD_WITHIN_S = 300.0
@@ -29,16 +30,35 @@ class IsolatedSession:
     the worker sends is executed here.
     """
 
-    def __init__(self, version: Version, *, device: str, threads: int) -> None:
+    def __init__(
+        self, version: Version, *, device: str, threads: int, tuning: Tuning | None = None
+    ) -> None:
         self._version = version
-        self._asked = {"device": device, "threads": threads}
+        self._asked: dict[str, Any] = {
+            "device": device,
+            "threads": threads,
+            "tuning": msgspec.to_builtins(tuning or Tuning()),
+        }
         self._log = structlog.get_logger("infer").bind(model=version.manifest.name)
         self._given, self._taken = Arena(), Arena()
         try:
-            self._start()
-        except ModelError:
+            self._load()
+        except StreamerError:
             self.close()
             raise
+
+    def _load(self) -> None:
+        """Start a worker; one that dies of the first batch gets single items from then on."""
+        try:
+            self._start()
+        except RecordError as error:
+            self._log.warning("the model's process died of two items, trying one", error=str(error))
+            self._asked["tuning"]["single"] = True
+            try:
+                self._start()
+            except RecordError as again:
+                file = self._version.file
+                raise ModelError(f"{file}: cannot be loaded: {again}") from again
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
@@ -59,11 +79,13 @@ class IsolatedSession:
         )
         if "error" in told:
             self._end()
-            raise ModelError(told["error"])
+            kind = ConfigError if told.get("config") else ModelError
+            raise kind(told["error"])
         self.device: str = told["device"]
         self.provider: str = told["provider"]
         self.max_batch: int | None = told["max_batch"]
         self.fallback: str | None = told["fallback"]
+        self.nodes: Mapping[str, int] = told["nodes"]
         self.inputs: Mapping[str, TensorInfo] = _infos(told["inputs"])
         self.outputs: Mapping[str, TensorInfo] = _infos(told["outputs"])
 

@@ -42,12 +42,14 @@ class Session(Protocol):
         provider: what the framework calls the thing that computes.
         max_batch: items of a batch at the most; None for any number.
         fallback: why the CPU computes although `auto` found a GPU; None if all is well.
+        nodes: how many nodes of the graph each provider computes, where that is told.
     """
 
     device: str
     provider: str
     max_batch: int | None
     fallback: str | None
+    nodes: Mapping[str, int]
     inputs: Mapping[str, TensorInfo]
     outputs: Mapping[str, TensorInfo]
 

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from streamer.errors import RecordError, StreamerError
-from streamer.infer import open_session
+from streamer.errors import ConfigError, RecordError, StreamerError
+from streamer.infer import Tuning, open_session
 from streamer.infer.session import OutOfMemoryError, Session
 from streamer.infer.shared import Arena
 from streamer.models import Manifest, Version
@@ -34,6 +34,8 @@ def main(line: Connection, given: Arena, taken: Arena) -> None:
             answer = {"error": str(error), "memory": True}
         except RecordError as error:
             answer = {"error": str(error), "reason": error.reason}
+        except ConfigError as error:
+            answer = {"error": str(error), "config": True}
         except StreamerError as error:
             answer = {"error": str(error), "reason": "inference-failed"}
         line.send_bytes(msgspec.msgpack.encode(answer))
@@ -42,7 +44,13 @@ def main(line: Connection, given: Arena, taken: Arena) -> None:
 def _opened(asked: dict[str, Any]) -> Session:
     manifest = Manifest.model_validate(asked["manifest"])
     version = Version(Path(asked["folder"]), manifest, Path(asked["file"]))
-    return open_session(version, device=asked["device"], threads=asked["threads"])
+    tuning = msgspec.convert(asked["tuning"], Tuning)
+    return open_session(
+        version,
+        device=asked["device"],
+        threads=asked["threads"],
+        tuning=tuning,
+    )
 
 
 def _described(session: Session) -> dict[str, Any]:
@@ -54,6 +62,7 @@ def _described(session: Session) -> dict[str, Any]:
         "provider": session.provider,
         "max_batch": session.max_batch,
         "fallback": session.fallback,
+        "nodes": dict(session.nodes),
         "inputs": listed(session.inputs),
         "outputs": listed(session.outputs),
     }

@@ -1,6 +1,7 @@
 """Sessions that compute nothing: a function stands for the model."""
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from streamer.config import Topology
@@ -29,6 +30,7 @@ class FakeSession:
     provider = "function"
     max_batch: int | None = None
     fallback: str | None = None
+    nodes: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, name: str, version: Version, model: FakeModel) -> None:
         self._name = name

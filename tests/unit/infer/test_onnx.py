@@ -1,12 +1,16 @@
 import sys
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
 from onnx import helper, numpy_helper
 
 from streamer.errors import ConfigError, ModelError, RecordError
-from streamer.infer import open_session
-from streamer.infer.onnx import cleaned
+from streamer.infer import Tuning, open_session
+from streamer.infer.base import cleaned
+from streamer.infer.providers import chosen
 
 SUM = [helper.make_node("ReduceSum", ["x", "axes"], ["y"], keepdims=0)]
 AXES = [numpy_helper.from_array(np.array([1, 2, 3]), "axes")]
@@ -203,14 +207,136 @@ def test_a_file_that_is_no_model_is_refused(version):
         open_session(built, device="cpu")
 
 
-def test_other_formats_and_a_missing_runtime_are_said(version, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "module", "extra"),
+    [
+        ("model.onnx", "onnxruntime", "cpu"),
+        ("model.pt", "torch", "torch"),
+        ("model.pt2", "torch", "torch"),
+        ("model.safetensors", "torch", "torch"),
+        ("saved_model.pb", "tensorflow", "tensorflow"),
+        ("model.pb", "tensorflow", "tensorflow"),
+        ("model.tflite", "ai_edge_litert", "litert"),
+    ],
+)
+def test_a_missing_framework_is_said_with_the_extra_that_has_it(
+    version, monkeypatch, name, module, extra
+):
     built = summing(version)
-    other = type(built)(folder=built.folder, manifest=built.manifest, file=built.folder / "m.pt2")
-    with pytest.raises(ConfigError, match=r"only \.onnx models can be run"):
-        open_session(other)
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ConfigError, match=r"pip install 'streamer\[cpu\]'"):
-        open_session(built)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ConfigError, match=rf"pip install 'streamer\[{extra}\]'"):
+        open_session(replace(built, file=built.folder / name))
+
+
+@pytest.mark.skipif(find_spec("tensorflow") is not None, reason="platform: TensorFlow is here")
+def test_a_missing_framework_is_said_by_a_process_of_its_own_too(version):
+    built = summing(version)
+    with pytest.raises(ConfigError, match=r"pip install 'streamer\[tensorflow\]'"):
+        open_session(replace(built, file=built.folder / "model.pb"), isolation="process")
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.keras", "model.gguf"])
+def test_a_file_that_nothing_runs_is_said_with_what_to_write_instead(version, name):
+    built = summing(version)
+    with pytest.raises(ConfigError, match=r"SavedModel|export the model to ONNX"):
+        open_session(replace(built, file=built.folder / name))
+
+
+def test_options_of_the_session_reach_onnx_runtime(version):
+    built = summing(version)
+    tuned = Tuning(
+        session_options={
+            "graph_optimization_level": "disabled",
+            "enable_mem_pattern": "true",
+            "session.intra_op.allow_spinning": "0",
+        }
+    )
+    session = open_session(built, device="cpu", tuning=tuned)
+    told = session._session.get_session_options()
+    assert told.graph_optimization_level.name == "ORT_DISABLE_ALL"
+    assert told.enable_mem_pattern
+    assert told.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("graph_optimisation", "all"),
+        ("graph_optimization_level", "most"),
+        ("enable_mem_pattern", "1"),
+    ],
+)
+def test_an_option_that_there_is_not_is_refused_with_those_there_are(version, name, value):
+    with pytest.raises(ModelError, match=f"session_options: {name}: {value}: known are graph_opt"):
+        open_session(summing(version), device="cpu", tuning=Tuning(session_options={name: value}))
+
+
+def test_bound_outputs_are_those_of_a_plain_run(version):
+    # what is done on a GPU; the CPU's provider can be bound, too
+    plain = open_session(summing(version), device="cpu")
+    bound = open_session(summing(version), device="cpu")
+    bound._bound = True
+    np.testing.assert_array_equal(
+        bound.run({"x": pictures(3)})["y"], plain.run({"x": pictures(3)})["y"]
+    )
+
+
+def test_nodes_are_counted_by_provider(version):
+    session = open_session(summing(version), device="cpu")
+    assert dict(session.nodes) == {"CPUExecutionProvider": 1}
+
+
+@pytest.mark.parametrize(
+    ("provider", "package"),
+    [
+        ("cuda", r"streamer\[gpu\]"),
+        ("tensorrt", "TensorRT"),
+        ("openvino", "onnxruntime-openvino"),
+        ("coreml", "macOS"),
+        ("directml", "onnxruntime-directml"),
+    ],
+)
+def test_a_provider_that_is_named_is_used_or_refused(version, provider, package):
+    with pytest.raises(
+        ModelError, match=rf"provider {provider}: this ONNX Runtime has .*{package}"
+    ):
+        open_session(summing(version), tuning=Tuning(provider=provider))
+
+
+@pytest.mark.parametrize(
+    ("provider", "wanted"),
+    [
+        ("auto", [("CUDAExecutionProvider", {"device_id": "1", "gpu_mem_limit": "1024"})]),
+        ("cuda", [("CUDAExecutionProvider", {"use_tf32": "0", "gpu_mem_limit": "1024"})]),
+        (
+            "tensorrt",
+            [
+                ("TensorrtExecutionProvider", {"trt_engine_cache_enable": "1", "device_id": "1"}),
+                ("CUDAExecutionProvider", {"device_id": "1"}),
+            ],
+        ),
+    ],
+)
+def test_providers_of_a_gpu_are_told_what_to_do(version, monkeypatch, tmp_path, provider, wanted):
+    class Runtime:
+        @staticmethod
+        def get_available_providers():
+            return ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+
+    monkeypatch.setattr("streamer.infer.providers.user_cache_path", lambda name: tmp_path / name)
+    tuning = Tuning(provider=provider, memory_bytes=1024)
+    found, device = chosen(Runtime, "cuda:1", tuning, summing(version).file)
+    assert device == "cuda:1"
+    assert [name for name, _ in found] == [*(name for name, _ in wanted), "CPUExecutionProvider"]
+    for (_, told), (_, options) in zip(found, wanted, strict=False):
+        assert told.items() >= options.items()
+    if provider == "tensorrt":
+        assert Path(found[0][1]["trt_engine_cache_path"]).is_relative_to(tmp_path / "streamer")
+
+
+def test_an_onnx_file_is_not_run_in_another_precision(version):
+    with pytest.raises(ModelError, match="precision bf16: an ONNX file computes in the types"):
+        open_session(summing(version), device="cpu", tuning=Tuning(precision="bf16"))
 
 
 def test_a_gpu_that_is_named_is_never_replaced(version):
@@ -229,7 +355,7 @@ def test_a_cuda_provider_that_does_not_load_is_a_fallback_only_for_auto(version,
         pytest.skip("gpu: this machine's ONNX Runtime has CUDA")
     # ONNX Runtime drops a provider that it cannot load, with nothing but a warning
     monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider"])
-    monkeypatch.setattr("streamer.infer.onnx.gpu_uuids", lambda: ("GPU-1",))
+    monkeypatch.setattr("streamer.infer.providers.gpu_uuids", lambda: ("GPU-1",))
     with pytest.warns(UserWarning, match="CUDAExecutionProvider"):
         session = open_session(summing(version), device="auto")
     assert session.device == "cpu"
