@@ -1,7 +1,8 @@
-"""A manifest for a bare `.onnx`: what can be read off the graph is, the rest is asked for."""
+"""A manifest for a bare model file: what can be read off it is, the rest is asked for."""
 
 import ast
 import hashlib
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -20,20 +21,22 @@ _SEQUENCE_TENSORS = {
     "token_type_ids": "types",
 }
 _ULTRALYTICS_TASKS = {"detect": "object-detection", "classify": "image-classification"}
+_COMMON_STEMS = ("model", "saved_model", "model.safetensors.index")
+_VERSION_DIGITS = 12
 _DETECTION_WIDTH = 6
 _RANK_OF_DETECTIONS = 3
 
 
 def guessed(file: Path, graph: Graph, task: str | None) -> Manifest:
-    """Make the manifest of a bare `.onnx`.
+    """Make the manifest of a bare model file.
 
     Raises:
-        ModelError: the graph does not say enough; gives the `model.yaml` to complete.
+        ModelError: the file does not say enough; gives the `model.yaml` to complete.
     """
     content = _ultralytics(graph) or _self_contained(graph)
     if content is None:
         raise ModelError(
-            f"{file}: the graph does not say all that is needed to use it. Make a directory with "
+            f"{file}: the file does not say all that is needed to use it. Make a directory with "
             f"this file and a model.yaml beside it, with the values in <> filled in:\n"
             f"{template(file, graph, task)}"
         )
@@ -43,18 +46,31 @@ def guessed(file: Path, graph: Graph, task: str | None) -> Manifest:
 def complete(content: dict[str, Any], file: Path) -> Manifest:
     """Make a manifest of what was found out, under a name and version of the file's own.
 
-    The version is the beginning of the file's SHA-256: another file is another version.
+    The version is the beginning of the hub's commit, or of the file's SHA-256: another file is
+    another version.
     """
-    stem = file.stem if file.stem != "model" else file.resolve().parent.name
-    if stem == "onnx":
-        stem = file.resolve().parent.parent.name
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).lstrip("._-")[:128] or "model"
-    with file.open("rb") as stream:
-        version = hashlib.file_digest(stream, "sha256").hexdigest()[:12]
+    name, version = _identity(file)
     try:
         return Manifest.model_validate({"name": name, "version": version, **content})
     except ValidationError as error:
         raise ModelError(explained(error, Manifest, str(file), {})) from error
+
+
+def _identity(file: Path) -> tuple[str, str]:
+    folder = Path(os.path.abspath(file)).parent  # noqa: PTH100 - links of the hub's cache stay
+    if folder.name == "onnx":
+        folder = folder.parent
+    if folder.parent.name == "snapshots":
+        return _plain(folder.parents[1].name.rpartition("--")[2]), folder.name[:_VERSION_DIGITS]
+    stem = folder.name if file.stem in _COMMON_STEMS else file.stem
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return _plain(stem), digest[:_VERSION_DIGITS]
+
+
+def _plain(name: str) -> str:
+    """Make a name of a file's or a folder's."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-")[:128] or "model"
 
 
 def layout_of(tensor: Tensor) -> tuple[str, str, int | None, int | None] | None:

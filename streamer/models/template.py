@@ -1,5 +1,7 @@
-"""The `model.yaml` that a model without one needs, as far as its graph tells it."""
+"""The `model.yaml` that a model without one needs, as far as its file tells it."""
 
+import hashlib
+import json
 from pathlib import Path
 
 from streamer.models.graph import Graph, Tensor, shape_text
@@ -15,7 +17,7 @@ def template(file: Path, graph: Graph, task: str | None) -> str:
         f"  name: {file.stem if file.stem != 'model' else file.resolve().parent.name}",
         '  version: "1"',
         f"  task: {likely}",
-        f"  files: {{{file.name}: <sha256:… of the file>}}",
+        f"  files: {{{file.name}: {_sum(file)}}}",
     ]
     if likely != "sentence-similarity":
         lines.append(f"  id2label: {_labels(graph, likely)}")
@@ -23,27 +25,41 @@ def template(file: Path, graph: Graph, task: str | None) -> str:
     if _is_text(graph):
         lines += _text_lines(graph, likely)
     else:
-        lines += [line for tensor in graph.inputs for line in _image_lines(tensor, likely)]
+        inputs = graph.inputs or (Tensor("<name of the input>", "float32", None),)
+        lines += [line for tensor in inputs for line in _image_lines(tensor, likely)]
     lines.append("  outputs:")
     lines += [_output_line(tensor, likely) for tensor in graph.outputs]
     return "\n".join(lines)
+
+
+def _sum(file: Path) -> str:
+    if not file.is_file():
+        return "<sha256:… of the file>"
+    with file.open("rb") as stream:
+        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
 
 
 def _likely_task(graph: Graph) -> str:
     if _is_text(graph):
         ranks = [len(tensor.shape or ()) for tensor in graph.outputs]
         return "sentence-similarity" if max(ranks, default=0) > 2 else "text-classification"  # noqa: PLR2004
+    inputs = {tensor.dtype for tensor in graph.inputs}
+    if inputs and inputs <= {"int32", "int64"}:
+        return "text-classification"
     several = len(graph.outputs) > 1 or len(graph.outputs[0].shape or ()) > 2  # noqa: PLR2004
     return "object-detection" if several else "image-classification"
 
 
 def _is_text(graph: Graph) -> bool:
-    return any(tensor.name in _SEQUENCE or tensor.dtype == "string" for tensor in graph.inputs)
+    return any(
+        tensor.name.split(":")[0] in _SEQUENCE or tensor.dtype in ("string", "int32", "int64")
+        for tensor in graph.inputs
+    )
 
 
 def _labels(graph: Graph, task: str) -> str:
     if graph.class_labels:
-        return "{" + ", ".join(f"{i}: {label}" for i, label in enumerate(graph.class_labels)) + "}"
+        return json.dumps(list(graph.class_labels), ensure_ascii=False)
     shape = graph.outputs[0].shape
     if task.endswith("classification") and shape and shape[-1]:
         return f"{{0: <label>, 1: <label>, …}}   # {shape[-1]} labels"
@@ -58,9 +74,10 @@ def _image_lines(tensor: Tensor, task: str) -> list[str]:
     resize = "resize: <letterbox or stretch>, " if task == "object-detection" else ""
     layout = "NHWC" if last else "NCHW"
     size = f"{{height: {height or '<pixels>'}, width: {width or '<pixels>'}}}"
-    kind = f"kind: image, layout: {layout}, channels: {channels}, dtype: {tensor.dtype}"
+    dtype = "float32" if tensor.dtype == "unknown" else tensor.dtype
+    kind = f"kind: image, layout: {layout}, channels: {channels}, dtype: {dtype}"
     lines = [
-        f"    {tensor.name}: {{{kind},",
+        f"    {_key(tensor.name)}: {{{kind},",
         f"      size: {size}, {resize}resample: <pillow-bilinear, opencv-linear, …>,",
     ]
     if tensor.dtype == "uint8":
@@ -76,7 +93,7 @@ def _image_lines(tensor: Tensor, task: str) -> list[str]:
 
 def _text_lines(graph: Graph, task: str) -> list[str]:
     tensors = ", ".join(
-        f"{tensor.name}: "
+        f"{_key(tensor.name)}: "
         + ("string" if tensor.dtype == "string" else _SEQUENCE.get(tensor.name, "<ids or mask>"))
         for tensor in graph.inputs
     )
@@ -93,4 +110,14 @@ def _output_line(tensor: Tensor, task: str) -> str:
         "sentence-similarity": "<embedding, pooling: mean, cls or none; or score>",
     }.get(task, "<logits or probabilities>")
     seen = f"{tensor.dtype} {shape_text(tensor.shape)}"
-    return f"    {tensor.name}: {{decode: {choices}}}   # {seen}"
+    stored = (
+        f", scale: {tensor.scale!r}, zero_point: {tensor.zero_point}"
+        if tensor.scale is not None
+        else ""
+    )
+    return f"    {_key(tensor.name)}: {{decode: {choices}{stored}}}   # {seen}"
+
+
+def _key(name: str) -> str:
+    """Write a tensor's name as a key: in quotes where YAML would read more into it."""
+    return json.dumps(name) if ":" in name or not name else name

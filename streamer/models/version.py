@@ -3,17 +3,26 @@
 import hashlib
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 from streamer.config.files import load_section
 from streamer.config.options import TaskOptions
 from streamer.errors import ConfigError, ModelError
 from streamer.models.adapted import adapted
-from streamer.models.graph import Graph, read_graph
+from streamer.models.files import described_file, inside, looked_at, main_file
 from streamer.models.guess import guessed
 from streamer.models.huggingface import from_huggingface
-from streamer.models.location import CONFIGS, MANIFEST, SUFFIXES, locate
+from streamer.models.location import (
+    CONFIGS,
+    MANIFEST,
+    REGISTRY,
+    Folders,
+    locate,
+    newest_version,
+)
 from streamer.models.manifest import Manifest, TextInput
+from streamer.models.sources import brought, is_elsewhere
+from streamer.models.sources.mlflow import DESCRIPTION, model_in
 from streamer.tasks import task_named
 
 _SUM = re.compile(r"sha256:([0-9a-f]{64})")
@@ -35,36 +44,47 @@ class Version:
     file: Path
 
 
-def load_version(
+def load_version(  # noqa: PLR0913 - what a topology may say of a model
     uri: str,
     *,
     beside: Path,
     models_dir: Path,
     task: str | None = None,
+    registry: Folders | None = None,
     options: TaskOptions | None = None,
+    cache: Path | None = None,
 ) -> Version:
     """Find a version, read or guess its manifest, and verify its files.
 
     Args:
         uri: a directory with `model.yaml`, a directory of versions (the newest is taken), a bare
-            `.onnx`, a Hugging Face folder, `registry:NAME` or `registry:NAME@VERSION`.
+            model file, a Hugging Face folder, a SavedModel, `registry:NAME[@VERSION]`, or a place
+            elsewhere (see `streamer.models.sources`).
         beside: the topology file or its directory; relative uris are looked up there first.
         models_dir: where they are looked up next, and the registry.
         task: what the topology wants of it; decides where the files do not say.
+        registry: where `registry:` is looked up; in `models_dir` if left out.
         options: what the topology says of its task, in the place of what the manifest says.
+        cache: folder for what is fetched; in the user's cache if left out.
 
     Raises:
         ConfigError: there is no such model, or its manifest is wrong.
+        DownloadError: the model is elsewhere and cannot be fetched just now.
         ModelError: a file is missing or is not what the manifest says, or too little can be read
             off a model that has no manifest.
     """
     if task is not None:
         task_named(task)
-    found = locate(uri, beside=beside, models_dir=models_dir)
+    elsewhere = is_elsewhere(uri) and not uri.startswith(REGISTRY)
+    if elsewhere:
+        found = brought(uri, cache)
+        found = newest_version(found) if found.is_dir() else found
+    else:
+        found = locate(uri, beside=beside, models_dir=models_dir, registry=registry)
     if found.is_dir() and (found / MANIFEST).is_file():
         version = _described(found)
-        picked = uri.startswith("registry:") or Path(uri).name not in (found.name, MANIFEST)
-        if picked and found.name != version.manifest.version:
+        picked = uri.startswith(REGISTRY) or Path(uri).name not in (found.name, MANIFEST)
+        if picked and not elsewhere and found.name != version.manifest.version:
             raise ModelError(
                 f"{found / MANIFEST}: version: '{version.manifest.version}' stands in a directory "
                 f"of versions as '{found.name}'; the two must be the same"
@@ -94,65 +114,28 @@ def _described(folder: Path) -> Version:
         _verify(folder, name, checksum)
     for tensor in manifest.inputs.values():
         if isinstance(tensor, TextInput) and tensor.tokenizer is not None:
-            _inside(folder, tensor.tokenizer)
-    file = _model_file(folder, manifest)
-    if file.suffix == ".onnx":
-        _checked_graph(file)
+            inside(folder, tensor.tokenizer)
+    file = described_file(folder, manifest)
+    looked_at(file)
     return Version(folder=folder, manifest=manifest, file=file)
 
 
 def _bare(found: Path, task: str | None) -> Version:
+    """Read a model that nobody has described, as far as its files tell."""
+    if found.is_dir() and (found / DESCRIPTION).is_file():
+        found = model_in(found)
     folder = found if found.is_dir() else found.parent
-    hugging_face = any((folder / name).is_file() for name in CONFIGS)
-    file = found if found.is_file() else _onnx_in(folder)
-    if file.suffix != ".onnx":
-        raise ModelError(f"{file}: only .onnx files go without a {MANIFEST} beside them")
-    graph = _checked_graph(file)
-    if hugging_face:
+    file = found if found.is_file() else main_file(folder)
+    graph = looked_at(file)
+    if any((folder / name).is_file() for name in CONFIGS):
         manifest = from_huggingface(folder, file, graph, task)
     else:
         manifest = guessed(file, graph, task)
     return Version(folder=folder, manifest=manifest, file=file)
 
 
-def _onnx_in(folder: Path) -> Path:
-    for name in ("model.onnx", "onnx/model.onnx"):
-        if (folder / name).is_file():
-            return folder / name
-    files = sorted(folder.glob("*.onnx"))
-    if len(files) != 1:
-        raise ModelError(f"{folder}: has no model.onnx and no onnx/model.onnx")
-    return files[0]
-
-
-def _model_file(folder: Path, manifest: Manifest) -> Path:
-    names = [name for name in manifest.files if PurePosixPath(name).suffix in SUFFIXES]
-    if not names:
-        names = sorted(
-            file.name for file in folder.iterdir() if file.suffix in SUFFIXES and file.is_file()
-        )
-    preferred = [name for name in names if PurePosixPath(name).stem == "model"] or names
-    if len(preferred) != 1:
-        seen = f"found {', '.join(names)}" if names else "found no model file"
-        raise ModelError(
-            f"{folder / MANIFEST}: files: name the one model file, as in "
-            f"{{model.onnx: sha256:…}}; {seen}"
-        )
-    return _inside(folder, preferred[0])
-
-
-def _inside(folder: Path, name: str) -> Path:
-    """Give the path of a file that a manifest names; it must not lead out of the folder."""
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive or "\\" in name:
-        raise ModelError(f"{folder / MANIFEST}: '{name}' leads out of the model's directory")
-    if not (folder / name).is_file():
-        raise ModelError(f"{folder / MANIFEST}: there is no file '{name}' in {folder}")
-    return folder / name
-
-
 def _verify(folder: Path, name: str, checksum: str) -> None:
-    file = _inside(folder, name)
+    file = inside(folder, name)
     match = _SUM.fullmatch(checksum.lower())
     if match is None:
         raise ModelError(
@@ -171,15 +154,3 @@ def _verify(folder: Path, name: str, checksum: str) -> None:
             f"{file}: is not the file that {MANIFEST} names: its sha256 is {digest.hexdigest()}, "
             f"listed is {match[1]}"
         )
-
-
-def _checked_graph(file: Path) -> Graph:
-    """Refuse a graph that reads weights from outside its directory."""
-    graph = read_graph(file)
-    for name in graph.external:
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive:
-            raise ModelError(f"{file}: reads weights from '{name}', outside its directory")
-        if not (file.parent / name).is_file():
-            raise ModelError(f"{file}: its weights are in '{name}', which is not beside it")
-    return graph

@@ -6,6 +6,7 @@ from typing import Any
 
 from streamer.models.guess import layout_of
 from streamer.models.huggingface.source import Source
+from streamer.models.huggingface.timm import is_timm, timm_picture
 
 _RESAMPLE = {
     0: "pillow-nearest",
@@ -36,7 +37,10 @@ _SOFTMAX_DETECTORS = ("detr", "yolos", "table-transformer")
 _SIGMOID_DETECTORS: Mapping[str, int | None] = MappingProxyType(
     {
         "conditional_detr": 100,
+        "dab-detr": 100,
         "deformable_detr": 100,
+        "lw_detr": 100,
+        "deimv2": None,
         "rt_detr": None,
         "rt_detr_v2": None,
         "d_fine": None,
@@ -99,6 +103,8 @@ def picture_input(source: Source) -> dict[str, Any]:
     Raises:
         ModelError: something is missing; says what.
     """
+    if is_timm(source.config):
+        return timm_picture(source)
     steps = source.read("preprocessor_config.json")
     if not steps:
         raise source.asking("how pictures are prepared: preprocessor_config.json is missing")

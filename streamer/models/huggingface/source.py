@@ -8,6 +8,7 @@ from typing import Any
 
 from streamer.errors import ModelError
 from streamer.models.graph import Graph, Tensor
+from streamer.models.huggingface.network import network
 from streamer.models.template import template
 
 _MAX_JSON_BYTES = 2**24
@@ -56,7 +57,8 @@ class Source:
 
     def asking(self, what: str) -> ModelError:
         """Ask for what the files do not say, with the `model.yaml` to complete."""
-        lines = template(self.folder / "model.onnx", self.graph, self.task)
+        graph = self.graph if self.graph.outputs else network(self.config, self.task or "")
+        lines = template(self.folder / "model.onnx", graph, self.task)
         return ModelError(
             f"{self.folder}: the files there do not say {what}. Or put a model.yaml there, with "
             f"the values in <> filled in:\n{lines}"

@@ -79,7 +79,7 @@ def test_files_with_weights_are_found_in_subgraphs_too(tmp_path, write_onnx):
 def test_what_is_no_onnx_is_refused(tmp_path, content):
     file = tmp_path / "a.onnx"
     file.write_bytes(content)
-    with pytest.raises(ModelError, match="is no ONNX file"):
+    with pytest.raises(ModelError, match=r"is no ONNX file|is empty"):
         read_graph(file)
 
 

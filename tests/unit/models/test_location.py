@@ -66,12 +66,6 @@ def test_what_is_missing_is_said_with_every_place_and_close_names(places):
         found("registry:signs@2", places)
 
 
-@pytest.mark.parametrize("uri", ["hf:org/repo", "s3://bucket/a", "gs://bucket/a", "http://a/b"])
-def test_places_that_are_not_read_yet_are_refused(places, uri):
-    with pytest.raises(ConfigError, match="is not supported yet"):
-        found(uri, places)
-
-
 @pytest.mark.parametrize(
     "uri", ["registry:", "registry:../x", "registry:a@", "registry:a@../b", "registry:.."]
 )
