@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+import structlog
 from kafka import KafkaAdminClient, KafkaConsumer, errors
 from kafka import TopicPartition as ClientPartition
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
@@ -21,6 +22,8 @@ _LISTENER_STEP_S = 0.01
 _JOIN_S = 1.0
 """While a member joins it reads nothing; a join that ends between two polls begins anew."""
 _POSITION_TIMEOUT_MS = 5000
+_LAST_COMMIT_MS = 2000
+_log = structlog.get_logger("consume")
 _FIXED: dict[str, Any] = {
     "group_id": None,
     "enable_auto_commit": False,
@@ -64,6 +67,12 @@ class Ownership(Protocol):
         """Say whether anything of them is being published this moment; nothing new will be."""
         ...
 
+    def leaving(
+        self, partitions: Iterable[TopicPartition]
+    ) -> Mapping[TopicPartition, tuple[int, str]]:
+        """Give the positions, with their notes, to commit before the partitions go."""
+        ...
+
     def taken(self, partitions: Iterable[TopicPartition]) -> None:
         """Partitions are ours no longer."""
 
@@ -72,16 +81,25 @@ class Ownership(Protocol):
 
 
 class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
-    """Tells the owner, and holds a revocation back while its records are being published."""
+    """Tells the owner, and holds a revocation back while its records are being published.
+
+    Args:
+        ownership: the owner.
+        sleep: waits on the client's I/O loop.
+        commit: commits positions from the I/O loop, as far as that is still ours to do.
+        revoke_timeout: seconds for which a revocation is held back at the most.
+    """
 
     def __init__(
         self,
         ownership: Ownership,
         sleep: Callable[[float], Any],
+        commit: Callable[[Mapping[TopicPartition, tuple[int, str]]], Any],
         revoke_timeout: float,
     ) -> None:
         self._ownership = ownership
         self._sleep = sleep
+        self._commit = commit
         self._steps = int(revoke_timeout / _LISTENER_STEP_S)
 
     async def on_partitions_assigned(self, assigned: Iterable[ClientPartition]) -> None:
@@ -93,6 +111,7 @@ class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
             if not self._ownership.closing(partitions):
                 break
             await self._sleep(_LISTENER_STEP_S)
+        await self._commit(self._ownership.leaving(partitions))
         self._ownership.taken(partitions)
 
     async def on_partitions_lost(self, lost: Iterable[ClientPartition]) -> None:
@@ -135,7 +154,8 @@ class GroupConsumer:
         self._known: tuple[str, int] | None = None
         try:
             self._client = KafkaConsumer(**settings)
-            listener = _Listener(ownership, self._client._net.sleep, revoke_timeout)  # noqa: SLF001
+            sleep = self._client._net.sleep  # noqa: SLF001
+            listener = _Listener(ownership, sleep, self._last_commit, revoke_timeout)
             self._client.subscribe(topics=list(topics), listener=listener)
         except errors.KafkaError as error:
             raise broker_error(error, "opening the consumer") from error
@@ -193,12 +213,31 @@ class GroupConsumer:
         over = found.state is MemberState.STABLE and not self._client._coordinator.rejoining  # noqa: SLF001
         if not over or name[1] < 0 or name == self._known:
             return
-        if self._known is not None and name != (self._known[0], self._known[1] + 1):
+        if self._known is not None and not self._follows(name):
             kept = self.assignment()
             self._ownership.taken(kept)
             self._ownership.assigned(kept)
         self._known = name
         self._ownership.joined(found)
+
+    def _follows(self, name: tuple[str, int]) -> bool:
+        """Whether no generation passed between the known one and this one."""
+        return self._known is not None and name == (self._known[0], self._known[1] + 1)
+
+    async def _last_commit(self, positions: Mapping[TopicPartition, tuple[int, str]]) -> None:
+        """Commit what is answered of partitions that go; nobody else has them before we say so.
+
+        Under another name, or when a generation was missed, somebody may have them already.
+        """
+        found = self._client.group_metadata()
+        if not positions or not self._follows((str(found.member_id), int(found.generation_id))):
+            return
+        offsets = offsets_of({p: at for p, (at, _) in positions.items()}, lambda p: positions[p][1])
+        coordinator = self._client._coordinator  # noqa: SLF001 - commit() would block the I/O loop
+        try:
+            await coordinator._commit_offsets_sync_async(offsets, timeout_ms=_LAST_COMMIT_MS)  # noqa: SLF001
+        except errors.KafkaError as error:  # the next owner answers them again
+            _log.warning("partitions go before their positions are committed", error=repr(error))
 
     def position(self, partition: TopicPartition) -> int | None:
         """Give the offset read next; None while it is not known or the partition is gone."""

@@ -5,7 +5,7 @@ all for a member that was evicted. So every partition has an epoch of its own he
 it is assigned, revoked, lost or rewound; what was read under another epoch is never published.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Condition
@@ -35,9 +35,20 @@ class Permit:
 
 
 class Assignment:
-    """Epochs of partitions; told by the client's I/O thread, asked by consume and publish."""
+    """Epochs of partitions; told by the client's I/O thread, asked by consume and publish.
 
-    def __init__(self) -> None:
+    Args:
+        unsettled: gives, for partitions with their epochs, the answered positions that are not
+            committed, each with its note; none where publish commits them itself.
+    """
+
+    def __init__(
+        self,
+        unsettled: Callable[
+            [Mapping[TopicPartition, int]], Mapping[TopicPartition, tuple[int, str]]
+        ] = lambda _epochs: {},
+    ) -> None:
+        self._unsettled = unsettled
         self._changed = Condition()
         self._epochs: dict[TopicPartition, int] = {}
         self._last: dict[TopicPartition, int] = {}
@@ -61,6 +72,14 @@ class Assignment:
         with self._changed:
             self._closing |= set(partitions)
             return bool(self._publishing & set(partitions))
+
+    def leaving(
+        self, partitions: Iterable[TopicPartition]
+    ) -> Mapping[TopicPartition, tuple[int, str]]:
+        """Give the positions, with their notes, to commit before partitions are given up."""
+        with self._changed:
+            epochs = {p: self._epochs[p] for p in partitions if p in self._epochs}
+        return self._unsettled(epochs)
 
     def taken(self, partitions: Iterable[TopicPartition]) -> None:
         """Give partitions up, whatever is still in the line of them."""

@@ -18,6 +18,7 @@ class Commits:
         self._clock = clock
         self._lock = Lock()
         self._waiting: dict[TopicPartition, tuple[int, int]] = {}
+        self._under_way: dict[TopicPartition, tuple[int, int]] = {}
         self._since: float | None = None
         self.committed = 0
 
@@ -50,9 +51,34 @@ class Commits:
             }
             self._waiting.clear()
             self._since = None
-            return found
+            self._under_way = found
+            return dict(found)
+
+    def ended(self, *, committed: bool) -> None:
+        """What was due is committed, or waits again."""
+        with self._lock:
+            due, self._under_way = self._under_way, {}
+        if committed:
+            self.committed += 1
+        else:
+            self.answered(due)
+
+    def under_way(self) -> bool:
+        """Whether the outcome of a commit is not known yet."""
+        with self._lock:
+            return bool(self._under_way)
+
+    def unsettled(self, epochs: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Give the answered positions of these partitions that are not known to be committed."""
+        with self._lock:
+            entries = {**self._under_way, **self._waiting}  # what waits is the later one
+        return {
+            partition: entry[1]
+            for partition, entry in entries.items()
+            if epochs.get(partition) == entry[0]
+        }
 
     def waiting(self) -> bool:
         """Whether answered positions are not committed yet."""
         with self._lock:
-            return bool(self._waiting)
+            return bool(self._waiting or self._under_way)

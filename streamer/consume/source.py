@@ -96,7 +96,6 @@ class Source:
         self._paused: set[TopicPartition] = set()
         self._read_until: dict[TopicPartition, int] = {}
         self._positions_at = 0.0
-        self._commit_under_way = False
         self._commit_again_at = 0.0
         self._clock = clock
         self._sleep = sleep
@@ -137,7 +136,7 @@ class Source:
         self._consumer.close()
 
     def _uncommitted(self) -> bool:
-        return self._commits is not None and (self._commits.waiting() or self._commit_under_way)
+        return self._commits is not None and self._commits.waiting()
 
     def _ready(self) -> bool:
         if not self._gatherer:
@@ -289,7 +288,7 @@ class Source:
         self._paused = set(wanted)
 
     def _commit(self, *, now: bool = False) -> None:
-        if self._commits is None or self._commit_under_way:
+        if self._commits is None or self._commits.under_way():
             return
         if self._clock() < self._commit_again_at:
             return
@@ -300,16 +299,13 @@ class Source:
         commits = self._commits
 
         def done(error: Exception | None) -> None:
-            self._commit_under_way = False
+            commits.ended(committed=error is None)
             if error is None:
-                commits.committed += 1
                 self._events.committed()
             else:
                 self._log.warning("commit failed, trying again", error=repr(error))
                 self._commit_again_at = self._clock() + _RETRY_S
-                commits.answered(due)
 
-        self._commit_under_way = True
         try:
             positions = {partition: position for partition, (_, position) in due.items()}
             self._consumer.commit_soon(positions, self._caution.note, done)

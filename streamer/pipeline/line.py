@@ -56,10 +56,10 @@ class Line:
         self.ended = Event()
         self.error: BaseException | None = None
         self.budget = Budget(settings.line.memory)
-        self.assignment = Assignment()
         self._caution = Caution(topology.wave.max_records)
         self._pace = Pace(topology.wave.max_records)
         self._commits = Commits(topology.commit_interval)
+        self.assignment = Assignment(self._unsettled)
         self._consumer: GroupConsumer | None = None
         self._source: Source | None = None
         self._exactly_once: ExactlyOnce | None = None
@@ -180,6 +180,13 @@ class Line:
         stages.append(Stage("encode", lambda waves: encoder.encoded(guard.checked(waves))))
         stages.append(Stage("publish", self._publisher(encoder)))
         return stages
+
+    def _unsettled(
+        self, epochs: Mapping[TopicPartition, int]
+    ) -> Mapping[TopicPartition, tuple[int, str]]:
+        """Give what is answered and not committed; with transactions there is no such thing."""
+        found = self._commits.unsettled(epochs)
+        return {p: (position, self._caution.note(p)) for p, position in found.items()}
 
     def _named(self, stage: Stage) -> Stage:
         """Let the stage's thread name the topology in whatever it logs."""

@@ -66,6 +66,8 @@ class FakeConsumer(GroupConsumer):
             self._generation = group.generation  # it moves before what is revoked is given back
             if self._held_back(leaving):
                 return
+            last = self._ownership.leaving(leaving)
+            group.commit(dict(last))
             self._drop(leaving)
             group.give_back(self._member, leaving)
             self._cluster.changed.notify_all()

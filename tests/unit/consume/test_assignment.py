@@ -87,6 +87,7 @@ def test_positions_are_due_once_an_interval_or_when_idle(commits, now):
     commits.answered({at(0): (1, 6)})
     now[0] += 0.2
     assert commits.due({at(0): 1}, idle=False) == {at(0): (1, 6)}
+    commits.ended(committed=True)
     assert not commits.waiting()
     assert commits.due({at(0): 1}, idle=True) == {}
     commits.answered({at(0): (1, 7)})
@@ -96,6 +97,7 @@ def test_positions_are_due_once_an_interval_or_when_idle(commits, now):
 def test_positions_of_other_epochs_are_forgotten(commits):
     commits.answered({at(0): (1, 5), at(1): (1, 6), at(2): (1, 7)})
     assert commits.due({at(0): 2, at(1): 1}, idle=True) == {at(1): (1, 6)}
+    commits.ended(committed=True)
     assert not commits.waiting()
 
 
@@ -123,3 +125,24 @@ def test_a_transaction_keeps_the_membership_it_began_with(assignment):
         assert permit.membership is first
     with assignment.publishing([wave({0: [1]})]) as permit:
         assert permit.membership is second
+
+
+def test_what_is_not_known_to_be_committed_is_told_when_partitions_leave(commits):
+    assignment = Assignment(
+        lambda epochs: {p: (o, "") for p, o in commits.unsettled(epochs).items()}
+    )
+    assignment.assigned([at(0), at(1), at(2)])
+    commits.answered({at(0): (1, 5), at(1): (1, 6), at(2): (7, 1)})
+    assert commits.due(assignment.epochs(), idle=True) == {at(0): (1, 5), at(1): (1, 6)}
+    commits.answered({at(1): (1, 8)})  # while the commit before it is under way
+    assert assignment.leaving([at(0), at(1), at(2)]) == {at(0): (5, ""), at(1): (8, "")}
+    commits.ended(committed=True)
+    assert assignment.leaving([at(0), at(1)]) == {at(1): (8, "")}
+
+
+def test_what_a_commit_did_not_take_waits_again(commits):
+    commits.answered({at(0): (1, 5)})
+    commits.due({at(0): 1}, idle=True)
+    commits.ended(committed=False)
+    assert commits.committed == 0
+    assert commits.due({at(0): 1}, idle=True) == {at(0): (1, 5)}

@@ -61,13 +61,13 @@ class Member:
     def __init__(self, kafka, delivery, transactional_id):
         self.kafka = kafka
         self.topology = topology(delivery=delivery, wave={"max_records": 6})
-        self.assignment = Assignment()
+        self.assignment = Assignment(self.unsettled)
         self.budget = Budget(2**30)
         self.caution = Caution(6)
-        self.commits = Commits(0.0)
+        clock = count(0.0, 0.3).__next__
+        self.commits = Commits(1.0, clock=clock)
         self.consumer = kafka.consumer(self.topology, self.assignment)
         exactly_once = delivery == "exactly-once"
-        clock = count(0.0, 0.3).__next__
         self.source = Source(
             self.consumer,
             self.assignment,
@@ -113,6 +113,10 @@ class Member:
             )
         )
         self.published = self.stage.published(self._feed())
+
+    def unsettled(self, epochs):
+        positions = self.commits.unsettled(epochs)
+        return {p: (position, self.caution.note(p)) for p, position in positions.items()}
 
     def _feed(self):
         while True:

@@ -111,6 +111,21 @@ def test_a_member_is_given_all_and_gives_back_half(kafka):
     assert set(held.epochs()) == {P0, P1}
 
 
+def test_what_is_answered_is_committed_before_a_partition_is_given_back(kafka):
+    assignment = Assignment(lambda epochs: {p: (5, "five") for p in epochs})
+    one = kafka.consumer(topology(), assignment)
+    with pytest.raises(MissingPositionsError):
+        one.poll(0)
+    two, others = member(kafka, ())
+    two.poll(0)
+    one.poll(0)  # gives one of the two back
+    two.poll(0)
+    [moved] = others.epochs()
+    [kept] = assignment.epochs()
+    assert two.committed(moved) == (5, "five")
+    assert two.committed(kept) is None
+
+
 def test_a_revocation_waits_for_what_is_being_published():
     kafka = FakeKafka()
     kafka.create(IN, 2)
