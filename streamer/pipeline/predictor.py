@@ -12,11 +12,21 @@ from streamer.pipeline.step import Step
 from streamer.records import Item, Record, Sample, Slice, TopicPartition, Wave
 
 
-class _Silent:
+class Silent:
     """Nobody counts here."""
 
     def batch_ran(self, **event: Any) -> None:
+        """Let it pass."""
         del event
+
+
+def asked(step: Step, samples: Sequence[Sample]) -> Sequence[Item]:
+    """Let a step answer samples with what its model has in service now."""
+    items = [Item(Record("", 0, number, 0, None, b"")) for number in range(len(samples))]
+    wave = Wave(0, {TopicPartition("", 0): Slice(0, len(items), tuple(items))}, 0, 0.0)
+    wave.versions[step.model] = step.model.chosen_now
+    step.prepare(wave, items, samples)
+    return step.finish(step.begin(wave)).items
 
 
 class Predictor:
@@ -43,14 +53,14 @@ class Predictor:
             ConfigError: there is no such model, or it is made for another task.
             ModelError: it cannot be loaded.
         """
-        models = Models(settings.models.dir)
+        models = Models(settings.models)
         model = models.open(ModelRef(uri=uri), Path.cwd(), task)
         manifest = model.champion.version.manifest
         if task and manifest.task != task:
             message = f"{uri}: made for '{manifest.task}', not for '{task}'"
             raise ConfigError(message)
         config = StepConfig(model=manifest.name, threshold=threshold, top_k=top_k)
-        step = Step("try", config, manifest.task, model, _Silent())
+        step = Step("try", config, manifest.task, model, Silent())
         step.interpreter(model.champion)
         return cls(model, models, step)
 
@@ -61,17 +71,11 @@ class Predictor:
 
     def predict(self, samples: Sequence[Sample]) -> list[Any | RecordError]:
         """Answer samples: the task's output each, or why there is none."""
-        items = [Item(Record("", 0, number, 0, None, b"")) for number in range(len(samples))]
-        wave = Wave(0, {TopicPartition("", 0): Slice(0, len(items), tuple(items))}, 0, 0.0)
-        self._models.enter(wave, [self.model])
-        self._step.prepare(wave, items, samples)
-        self._step.finish(self._step.begin(wave))
-        self._models.leave(wave)
         return [
             RecordError(item.rejection.message, reason=item.rejection.reason)
             if item.rejection is not None
             else item.answers["try"].output
-            for item in items
+            for item in asked(self._step, samples)
         ]
 
     def close(self) -> None:

@@ -42,7 +42,7 @@ class Replay:
             ConfigError: steps, tasks, models and source do not fit together.
             ModelError: a model does not load.
         """
-        self._models = Models(settings.models.dir, sessions)
+        self._models = Models(settings.models, sessions)
         self.assembly = assembled(topology, file, self._models, _Silent())
         self._decoder = Decoder(topology.source, self.assembly.kind)
         self._preparer = Preparer(

@@ -98,7 +98,7 @@ class TopologyTest:
             self.kafka.create(topic, partitions)
         self._partitions = partitions
         self._patience = patience
-        self._models = Models(self._settings.models.dir, self._sessions.open)
+        self._models = Models(self._settings.models, self._sessions.open)
         self._held: list[_Sent] = []
         self._line: Line | None = None
 
