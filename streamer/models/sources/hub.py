@@ -1,6 +1,7 @@
 """Models of the Hugging Face hub, by way of its own client and cache."""
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable
 from fnmatch import fnmatch
@@ -13,7 +14,7 @@ from streamer.errors import ConfigError, DownloadError, ModelError
 
 _log = structlog.get_logger(__name__)
 
-_URI = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
+_URI = re.compile(r"hf:(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>\w[\w./-]*))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 # What says how a model is used; small, all of it.
@@ -45,7 +46,7 @@ def snapshot(uri: str, cache: Path) -> Path:
 
     Args:
         uri: `hf:ORG/REPO`, or with `@` and a commit, a tag or a branch.
-        cache: where the commit of a moving revision is kept.
+        cache: where it is kept which commit a moving revision was, and what was fetched of it.
 
     Raises:
         ConfigError: the uri is no such, or the client is not installed.
@@ -55,17 +56,84 @@ def snapshot(uri: str, cache: Path) -> Path:
     match = _URI.fullmatch(uri)
     if match is None:
         raise ConfigError(f"model '{uri}': write hf:ORG/REPO@COMMIT")
-    repo, revision = match["repo"], match["revision"] or "main"
-    client = _client()
-    commit, names = _resolved(client, uri, repo, revision, cache)
-    try:
-        folder = Path(
-            client.snapshot_download(repo, revision=commit, allow_patterns=sorted(names) or None)
-        )
-    except Exception as error:
-        raise _failed(uri, error) from error
+    repository = _Repository(_client(), uri, match["repo"], cache / "hub")
+    revision = match["revision"] or "main"
+    commit = revision if _COMMIT.fullmatch(revision) else repository.pinned(revision)
+    folder = repository.kept(commit) if commit else None
+    if folder is None:
+        folder = repository.fetched(revision, commit)
     _verify(folder)
     return folder
+
+
+class _Repository:
+    """A repository of the hub, and what this machine has of it."""
+
+    def __init__(self, client: Any, uri: str, repo: str, notes: Path) -> None:
+        self._client = client
+        self._uri = uri
+        self._repo = repo
+        self._notes = notes
+
+    def pinned(self, revision: str) -> str | None:
+        """Give the commit that a moving revision was at its first load."""
+        try:
+            commit = self._note(revision).read_text(encoding="utf-8").strip()
+        except OSError:
+            return None
+        return commit if _COMMIT.fullmatch(commit) else None
+
+    def kept(self, revision: str) -> Path | None:
+        """Give the folder of a revision if the hub's cache has all of it that is needed."""
+        try:
+            names = json.loads(self._note(f"{revision}.files").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            names = None
+        try:
+            folder = self._client.snapshot_download(
+                self._repo, revision=revision, allow_patterns=names, local_files_only=True
+            )
+        except Exception:  # noqa: BLE001 - then it is fetched
+            return None
+        return Path(folder)
+
+    def fetched(self, revision: str, commit: str | None) -> Path:
+        """Ask the hub for a revision, and fetch what is needed of it."""
+        try:
+            told = self._client.HfApi().model_info(
+                self._repo, revision=commit or revision, files_metadata=True
+            )
+        except Exception as error:
+            folder = self.kept(revision)  # a branch, as the hub's cache knows it
+            if folder is None:
+                raise _failed(self._uri, error) from error
+            return folder
+        sizes = {file.rfilename: file.size or 0 for file in told.siblings or ()}
+        names = sorted(needed(self._uri, sizes))
+        try:
+            folder = Path(
+                self._client.snapshot_download(self._repo, revision=told.sha, allow_patterns=names)
+            )
+        except Exception as error:
+            raise _failed(self._uri, error) from error
+        self._write(f"{told.sha}.files", json.dumps(names))
+        if commit is None:
+            self._write(revision, told.sha)
+            _log.warning(
+                "model_pinned",
+                message=f"{self._uri} moves; from now on its commit {told.sha} is taken here",
+                uri=self._uri,
+                write=f"hf:{self._repo}@{told.sha}",
+                kept=str(self._note(revision)),
+            )
+        return folder
+
+    def _note(self, name: str) -> Path:
+        return self._notes / f"{self._repo}@{name}".replace("/", "--")
+
+    def _write(self, name: str, text: str) -> None:
+        self._notes.mkdir(parents=True, exist_ok=True)
+        self._note(name).write_text(text, encoding="utf-8")
 
 
 def _client() -> Any:
@@ -76,39 +144,6 @@ def _client() -> Any:
             "models of the Hugging Face hub need its client: pip install 'streamer[hub]'"
         ) from error
     return huggingface_hub
-
-
-def _resolved(client: Any, uri: str, repo: str, revision: str, cache: Path) -> tuple[str, set[str]]:
-    """Give the commit, and the files that are needed of it; none known where the hub is not asked.
-
-    What has been fetched once needs no hub: a commit never changes.
-    """
-    pin = cache / "hub" / f"{repo.replace('/', '--')}@{revision.replace('/', '--')}"
-    commit = revision if _COMMIT.fullmatch(revision) else _pinned(pin)
-    kept = _kept(client, repo, commit) if commit else None
-    if commit and kept:
-        return commit, kept
-    try:
-        information = client.HfApi().model_info(
-            repo, revision=commit or revision, files_metadata=True
-        )
-    except Exception as error:
-        found = _offline(client, repo, revision)
-        if found is None:
-            raise _failed(uri, error) from error
-        return found
-    sizes = {file.rfilename: file.size or 0 for file in information.siblings or ()}
-    if commit is None:
-        pin.parent.mkdir(parents=True, exist_ok=True)
-        pin.write_text(information.sha, encoding="utf-8")
-        _log.warning(
-            "model_pinned",
-            message=f"{uri} moves; from now on its commit {information.sha} is taken here",
-            uri=uri,
-            write=f"hf:{repo}@{information.sha}",
-            kept=str(pin),
-        )
-    return information.sha, needed(uri, sizes)
 
 
 def needed(uri: str, sizes: dict[str, int]) -> set[str]:
@@ -156,41 +191,6 @@ def _depth(name: str, pattern: str) -> bool:
     return name.count("/") == pattern.count("/")
 
 
-def _pinned(pin: Path) -> str | None:
-    try:
-        commit = pin.read_text(encoding="utf-8").strip()
-    except OSError:
-        return None
-    return commit if _COMMIT.fullmatch(commit) else None
-
-
-def _kept(client: Any, repo: str, commit: str) -> set[str] | None:
-    """Name the files of a commit if the hub's cache has them whole."""
-    try:
-        folder = Path(client.snapshot_download(repo, revision=commit, local_files_only=True))
-    except Exception:  # noqa: BLE001 - it is asked for, then
-        return None
-    names = {
-        file.relative_to(folder).as_posix(): file.stat().st_size
-        for file in folder.rglob("*")
-        if file.is_file()
-    }
-    try:
-        return needed(repo, names) if names else None
-    except ModelError:
-        return None
-
-
-def _offline(client: Any, repo: str, revision: str) -> tuple[str, set[str]] | None:
-    """Take the commit that the hub's cache has of a revision."""
-    try:
-        folder = Path(client.snapshot_download(repo, revision=revision, local_files_only=True))
-    except Exception:  # noqa: BLE001 - the error that is told is the hub's own
-        return None
-    kept = _kept(client, repo, folder.name)
-    return (folder.name, kept) if kept else None
-
-
 def _verify(folder: Path) -> None:
     """Compare large files with the digests that the hub's cache names them by."""
     for file in folder.rglob("*"):
@@ -215,7 +215,10 @@ def _failed(uri: str, error: Exception) -> ConfigError | DownloadError:
             "RevisionNotFoundError": "the repository has no such revision",
         }[kind]
         return ConfigError(f"model '{uri}': {told} (HF_TOKEN, HF_ENDPOINT)")
-    line = " ".join(str(error).split())
+    cause: BaseException = error
+    while cause.__cause__ is not None:  # the client wraps what really happened
+        cause = cause.__cause__
+    line = " ".join(f"{error} ({cause})".split())
     return DownloadError(
         f"model '{uri}': cannot be fetched, and the cache (HF_HOME) lacks it: {kind}: {line:.300}"
     )

@@ -28,7 +28,7 @@ def artifacts(uri: str, cache: Path) -> Path:
     """
     asked = uri.removeprefix("mlflow:") if uri.startswith("mlflow:") else uri
     try:
-        import mlflow  # type: ignore[import-not-found,unused-ignore]
+        import mlflow
     except ImportError as error:
         raise ConfigError(
             f"model '{uri}': needs MLflow's client: pip install 'streamer[mlflow]'; or give the "

@@ -72,8 +72,7 @@ def _opened(url: str) -> tuple[Any, str]:
     try:
         fs, root = fsspec.core.url_to_fs(url)
     except ImportError as error:
-        told = fsspec.registry.known_implementations.get(scheme, {}).get("err") or str(error)
-        raise ConfigError(f"model '{url}': {scheme}:// needs a package: {told}") from error
+        raise ConfigError(f"model '{url}': {scheme}:// needs a package: {error}") from error
     except ValueError as error:
         raise ConfigError(f"model '{url}': {error}") from error
     return fs, str(root).rstrip("/")
