@@ -16,6 +16,8 @@ from faults.proxy import Mode, Proxy
 from streamer.embedded import EmbeddedCluster
 
 _OPEN_S = 3.0
+_UNDER_WAY_S = 1.5
+"""What a process has sent has arrived and is done by then; below the session timeout."""
 
 
 @dataclass
@@ -175,13 +177,16 @@ def zombies(site: Site, *, times: int, rate: float) -> Outcome:
 
 
 def _freeze_in_transaction(flow: Flow, daemon: Daemon) -> None:
-    """Stop a process that has sent what it has not committed: the broker says so."""
+    """Stop a process that has sent what it has not committed: the broker says so.
+
+    A commit that was on its way when the process stopped would be carried out meanwhile.
+    """
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if not flow.watch.in_doubt():
             continue
         daemon.process.send_signal(signal.SIGSTOP)
-        time.sleep(0.3)  # what is under way arrives
+        time.sleep(_UNDER_WAY_S)
         if flow.watch.in_doubt():
             return
         daemon.process.send_signal(signal.SIGCONT)
