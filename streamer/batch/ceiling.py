@@ -1,5 +1,6 @@
 """The largest batch that the device's memory has room for, learnt from running out of it."""
 
+from dataclasses import replace
 from threading import Lock
 
 from streamer.batch.plan import BatchBounds
@@ -25,7 +26,7 @@ class Ceiling:
     def bounds(self) -> BatchBounds:
         """What a batch holds at the most just now."""
         with self._lock:
-            return BatchBounds(self._configured.items, self._cost)
+            return replace(self._configured, cost=self._cost)
 
     @property
     def lowered(self) -> bool:

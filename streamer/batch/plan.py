@@ -14,10 +14,12 @@ class BatchBounds:
         items: items.
         cost: their cost, padding included: tokens of the longest text times the items, or pixels.
             A single item passes whatever it costs.
+        one_length: whether a batch holds items of one length only, so that nothing is padded.
     """
 
     items: int
     cost: int
+    one_length: bool = False
 
 
 def padded_cost(inputs: Sequence[ModelInput]) -> int:
@@ -34,7 +36,8 @@ def planned(inputs: Sequence[ModelInput], bounds: BatchBounds) -> list[list[int]
     """
     groups: dict[object, list[int]] = {}
     for index, one in enumerate(inputs):
-        groups.setdefault(one.group, []).append(index)
+        length = one.length if bounds.one_length else None
+        groups.setdefault((one.group, length), []).append(index)
     batches = []
     for indices in groups.values():
         indices.sort(key=lambda index: inputs[index].length, reverse=True)

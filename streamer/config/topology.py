@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from streamer.config.explain import suggestion
 from streamer.config.files import load_section
@@ -35,6 +35,19 @@ Device = Annotated[
     text_like(r"auto|cpu|cuda(:\d+)?|(GPU|MIG)-[\w/-]+", "auto, cpu, cuda, cuda:N or a GPU's UUID"),
 ]
 ClientSettings = dict[str, Any]
+
+
+def _as_written(value: Any) -> Any:
+    """Take switches and numbers for the texts that ONNX Runtime wants."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: str(one).lower() if isinstance(one, bool | int | float) else one
+        for name, one in value.items()
+    }
+
+
+Settled = Annotated[dict[str, str], BeforeValidator(_as_written)]
 
 
 class Limits(Section):
@@ -122,10 +135,13 @@ class Batch(Section):
     """How long an idle line holds a first record back in the hope of more; 0: not at all."""
     max_cost: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
     """Padded tokens or pixels in a batch at the most."""
+    deterministic: bool = False
+    """Whether an answer must not depend on what else is in its batch: texts of a model that does
+    not answer the same in every batch run with those of their length only, or one by one."""
 
 
 class ModelRef(Section):
-    """A model, by where it is."""
+    """A model, by where it is, and how it is run."""
 
     uri: str
     """A directory or a file (looked up beside this file, then in STREAMER_MODELS__DIR), or
@@ -140,8 +156,30 @@ class ModelRef(Section):
     isolation: Literal["none", "process"] = "none"
     """`process`: each session in a process of its own, so that a native crash costs the record
     that caused it, not the daemon; costs a copy of each batch."""
+    provider: Literal["auto", "cpu", "cuda", "tensorrt", "openvino", "coreml", "directml"] = "auto"
+    """What ONNX Runtime computes with; `auto`: CUDA on a GPU, else the CPU. One that is named is
+    used or refused."""
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
+    """Of Torch's weights and what is computed with them (TensorRT: `fp16` too); `auto`: the
+    file's own."""
+    memory: Size | None = None
+    """GPU memory that a session may take, as in 8GiB; all there is if left out."""
+    compile: bool = False
+    """Whether Torch compiles the model (`torch.compile`): the first batches take minutes."""
+    allow_bin: bool = False
+    """Whether a Hugging Face folder without safetensors is read from its `pytorch_model.bin`, a
+    pickle of which only weights are taken."""
+    session_options: Settled = {}
+    """Options of an ONNX Runtime session by their name there, as in graph_optimization_level:
+    extended, or session.intra_op.allow_spinning: '0'."""
+    provider_options: Settled = {}
+    """Options of its provider by their name there."""
     options: TaskOptions = TaskOptions()
     """Choices of single tasks, as a step may make them, for every step that uses the model."""
+
+    def __hash__(self) -> int:
+        """Hash it although mappings are in it: models are shared by it."""
+        return hash(self.model_dump_json())
 
 
 class _Step(Section):

@@ -11,6 +11,7 @@ from streamer.infer.generate import GenerateSession
 from streamer.infer.isolated import IsolatedSession
 from streamer.infer.litert import LiteRtSession
 from streamer.infer.onnx import OnnxSession
+from streamer.infer.providers import CPU
 from streamer.infer.session import OutOfMemoryError, Session, TensorInfo
 from streamer.infer.tensorflow import TensorFlowSession
 from streamer.infer.torch import TorchSession
@@ -106,6 +107,7 @@ def _backend(version: Version) -> _Backend:
 
 
 __all__ = [
+    "CPU",
     "OutOfMemoryError",
     "Session",
     "TensorInfo",

@@ -27,6 +27,7 @@ class BaseSession(ABC):
     provider: str
     fallback: str | None = None
     nodes: Mapping[str, int] = MappingProxyType({})
+    stands_in: bool = False
     inputs: Mapping[str, TensorInfo]
     outputs: Mapping[str, TensorInfo]
     max_batch: int | None

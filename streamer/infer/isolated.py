@@ -30,6 +30,8 @@ class IsolatedSession:
     the worker sends is executed here.
     """
 
+    stands_in: bool = False
+
     def __init__(
         self, version: Version, *, device: str, threads: int, tuning: Tuning | None = None
     ) -> None:

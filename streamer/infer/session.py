@@ -43,6 +43,7 @@ class Session(Protocol):
         max_batch: items of a batch at the most; None for any number.
         fallback: why the CPU computes although `auto` found a GPU; None if all is well.
         nodes: how many nodes of the graph each provider computes, where that is told.
+        stands_in: whether a function stands for the model, which is not tried with made-up inputs.
     """
 
     device: str
@@ -50,6 +51,7 @@ class Session(Protocol):
     max_batch: int | None
     fallback: str | None
     nodes: Mapping[str, int]
+    stands_in: bool
     inputs: Mapping[str, TensorInfo]
     outputs: Mapping[str, TensorInfo]
 

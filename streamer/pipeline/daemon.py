@@ -164,6 +164,9 @@ class Daemon:
             )
             if self._stopping.is_set():
                 return
+            self.metrics.session_nodes(model.name, serving.sessions[0].nodes)
+            for caution in serving.cautions():
+                self._log.warning("model_caution", model=model.name, caution=caution)
             try:
                 prepare_topics(topology, self._settings, stopping=self._stopping.is_set)
             except BrokerError as error:
@@ -326,10 +329,13 @@ def check_topologies(
             )
             findings += [
                 f"{topology.name}: {step.name}: {step.task} by {step.model.name} "
-                f"{serving.version_name} on {serving.sessions[0].device} "
-                f"({len(serving.sessions)} sessions, batches of {serving.bounds.items})"
+                f"{step.model.champion.version_name} on {step.model.champion.described()}"
                 for step in assembly.steps
-                for serving in [step.model.champion]
+            ]
+            findings += [
+                f"warning: {topology.name}: {step.name}: {caution}"
+                for step in assembly.steps
+                for caution in step.model.champion.cautions()
             ]
             findings += [
                 f"warning: {topology.name}: no step uses the model '{name}'"

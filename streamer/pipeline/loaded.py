@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 from streamer.batch import BatchBounds, Ceiling
 from streamer.config.topology import ModelRef
-from streamer.infer import Session, check_fit, open_session
+from streamer.infer import CPU, Session, Tuning, check_fit, open_session
 from streamer.models import Manifest, Version
+from streamer.pipeline.probe import Probe, probed
 from streamer.postprocess import Interpreter, interpreter_for
 from streamer.preprocess import Preprocessor, preprocessor_for
 
@@ -33,8 +34,19 @@ def open_sessions(version: Version, ref: ModelRef) -> list[Session]:
         ConfigError: its framework is not installed.
     """
     count, threads = _shares(ref)
+    tuning = Tuning(
+        provider=ref.provider,
+        precision=ref.precision,
+        memory_bytes=ref.memory,
+        compile=ref.compile,
+        allow_bin=ref.allow_bin,
+        session_options=ref.session_options,
+        provider_options=ref.provider_options,
+    )
     sessions = [
-        open_session(version, device=ref.device, threads=threads, isolation=ref.isolation)
+        open_session(
+            version, device=ref.device, threads=threads, isolation=ref.isolation, tuning=tuning
+        )
         for _ in range(count)
     ]
     check_fit(version, sessions[0])
@@ -48,6 +60,9 @@ class ModelVersion:
     many threads that wait for each other.
 
     Waves that run with the version hold it; `close` waits until the last of them has left.
+
+    Attributes:
+        probe: whether answers depend on their batch.
     """
 
     def __init__(
@@ -56,6 +71,7 @@ class ModelVersion:
         self.version = version
         self.sessions = sessions(version, ref)
         self.preprocessor: Preprocessor = preprocessor_for(version.manifest, version.folder)
+        self.probe: Probe = probed(version.manifest, self.sessions[0], self.preprocessor)
         self.input_bytes = _input_bytes(version.manifest)
         self.ceiling = Ceiling(self._bounds(ref))
         self._interpreters: dict[tuple[str, float | None, int | None], Interpreter] = {}
@@ -90,7 +106,40 @@ class ModelVersion:
         if self.sessions[0].max_batch is not None:
             sizes.append(self.sessions[0].max_batch)
         cost = _AUTO_COST[kind] if ref.batch.max_cost == "auto" else ref.batch.max_cost
-        return BatchBounds(min(sizes, default=_AUTO_ITEMS[kind]), cost)
+        most = min(sizes, default=_AUTO_ITEMS[kind])
+        if not ref.batch.deterministic or self.probe.batch_invariant == "exact":
+            return BatchBounds(most, cost)
+        return BatchBounds(most if self.probe.alike == 0.0 else 1, cost, one_length=True)
+
+    def described(self) -> str:
+        """Say for people how it runs: device, provider, sessions, batches."""
+        session = self.sessions[0]
+        count = len(self.sessions)
+        sessions = f"{count} session{'s' if count > 1 else ''}"
+        return (
+            f"{session.device} ({session.provider}, {sessions}, "
+            f"batches of {self.bounds.items}, {self.probe})"
+        )
+
+    def cautions(self) -> list[str]:
+        """Say what an operator should know of: answers that move, work that is not on the GPU."""
+        session = self.sessions[0]
+        found = []
+        if session.fallback is not None:
+            found.append(f"a GPU is here, but the CPU computes: {session.fallback}")
+        elsewhere = session.nodes.get(CPU, 0) if session.device != "cpu" else 0
+        if elsewhere:
+            total = sum(session.nodes.values())
+            found.append(f"{elsewhere} of the graph's {total} nodes run on the CPU")
+        bounds = self.bounds
+        settled = bounds.items == 1 or (bounds.one_length and self.probe.alike == 0.0)
+        if self.probe.batch_invariant == "no" and self.probe.alike is not None and not settled:
+            found.append(
+                f"answers depend on what else is in the batch, numbers by up to "
+                f"{self.probe.spread:.1g}: a retry may answer differently; write "
+                "batch: {deterministic: true} where that matters"
+            )
+        return found
 
     def interpreter(self, task: str, threshold: float | None, top_k: int | None) -> Interpreter:
         """Give what reads this version's outputs for a step.
@@ -152,7 +201,7 @@ def _shares(ref: ModelRef) -> tuple[int, int]:
     """Give (sessions, threads of each): on a CPU all cores between them, one on a GPU."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cores = cores or 1
-    on_gpu = ref.device.startswith(("cuda", "GPU", "MIG"))
+    on_gpu = ref.device.startswith(("cuda", "GPU", "MIG")) or ref.provider in ("cuda", "tensorrt")
     if ref.sessions != "auto":
         sessions = ref.sessions
     elif on_gpu:

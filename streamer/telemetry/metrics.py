@@ -129,6 +129,9 @@ class Metrics:
         self._fallbacks = self.families.counter(
             "device_fallbacks", "Models that run elsewhere than asked for", "model", "wanted"
         )
+        self._session_nodes = self.families.gauge(
+            "session_nodes", "Nodes of a model's graph, by what computes them", "model", "provider"
+        )
         self._swaps = self.families.counter(
             "model_swaps", "Versions put into service in place of another", "model"
         )
@@ -303,3 +306,8 @@ class Metrics:
     def device_fallback(self, model: str, wanted: str) -> None:
         """A model runs elsewhere than asked for."""
         self._fallbacks.labels(model, wanted).inc()
+    def session_nodes(self, model: str, nodes: Mapping[str, int]) -> None:
+        """A model's graph was laid out; where nothing is told of it, there are no nodes."""
+        for provider, count in nodes.items():
+            self._session_nodes.labels(model, provider).set(count)
+

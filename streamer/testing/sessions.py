@@ -31,6 +31,7 @@ class FakeSession:
     max_batch: int | None = None
     fallback: str | None = None
     nodes: Mapping[str, int] = MappingProxyType({})
+    stands_in = True
 
     def __init__(self, name: str, version: Version, model: FakeModel) -> None:
         self._name = name

@@ -14,7 +14,7 @@ PICTURES = st.builds(
     lambda cost: ModelInput({}, cost=cost, group=cost), st.sampled_from([10, 100, 400])
 )
 INPUTS = st.lists(TEXTS | PICTURES, max_size=60)
-BOUNDS = st.builds(BatchBounds, st.integers(1, 12), st.integers(1, 500))
+BOUNDS = st.builds(BatchBounds, st.integers(1, 12), st.integers(1, 500), st.booleans())
 
 
 def padded_cost(inputs: list[ModelInput], batch: list[int]) -> int:
@@ -37,6 +37,13 @@ def test_no_batch_passes_a_bound_but_a_single_input(inputs, bounds):
     for batch in planned(inputs, bounds):
         assert 1 <= len(batch) <= bounds.items
         assert len(batch) == 1 or padded_cost(inputs, batch) <= bounds.cost
+
+
+@given(
+    INPUTS, st.builds(BatchBounds, st.integers(1, 12), st.integers(1, 500), st.sampled_from([True]))
+)
+def test_nothing_is_padded_where_a_batch_is_of_one_length(inputs, bounds):
+    assert not any(padding(inputs, batch) for batch in planned(inputs, bounds))
 
 
 @given(INPUTS, BOUNDS)
