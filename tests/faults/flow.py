@@ -17,6 +17,7 @@ from support.waiting import eventually
 from faults.ledger import Crash, Verdict, verdict
 from faults.load import Load
 from faults.models import DEADLY, moods
+from faults.versions import CRASHES
 from faults.watch import Ends, Watch
 
 Delivery = Literal["exactly-once", "at-least-once"]
@@ -114,6 +115,7 @@ class Flow:
         environment = {f"STREAMER_{name}": value for name, value in given.items()}
         path = os.pathsep.join(filter(None, [str(_CHILD), os.environ.get("PYTHONPATH")]))
         environment |= {"PYTHONPATH": path, "STREAM_FAULTS_DELAY_MS": str(delay_ms)}
+        environment |= {"STREAM_FAULTS_CRASH": CRASHES}
         if deadly:
             environment["STREAM_FAULTS_DEADLY"] = str(DEADLY)
         daemon = Daemon([self.file], environment, self.site.folder)
@@ -152,6 +154,8 @@ class Flow:
         for daemon in self.daemons:
             if daemon.process.poll() is None:
                 assert daemon.stop() == 0, daemon.text[-2000:]
+        # what a dead process left open hides all behind it until the broker ends it
+        eventually(lambda: not self.watch.in_doubt(), "no transaction is open", 5 * TRANSACTION_S)
         return verdict(self.site.topics, self.source, self.sink, self.letters)
 
     def close(self) -> None:

@@ -24,9 +24,9 @@ def moods(models: Path, *, broken: bool = False) -> Path:
     """
     weights = np.zeros((_KNOWN, 2), np.float32)
     weights[WORDS.index("good"), 0] = weights[WORDS.index("bad"), 1] = 4
-    weights[WORDS.index("nan")] = np.nan
+    weights[WORDS.index("nan")] = np.inf
     if broken:
-        weights[:] = np.nan
+        weights[:] = np.inf
     graph = helper.make_graph(
         [
             helper.make_node("Gather", ["weights", "input_ids"], ["rows"]),

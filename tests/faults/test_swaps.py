@@ -1,0 +1,108 @@
+"""Versions come and go while records flow: nothing lost, nothing twice, never back."""
+
+import pytest
+from support.waiting import eventually
+
+from faults import versions
+from faults.swaps import fleet, made_by, steps_back
+from streamer.deployments import ChangedMeanwhileError, Ledger
+from streamer.errors import ModelError
+from streamer.operate.fleet import in_service
+from streamer.operate.promotion import Promotion, await_fleet, promote, roll_back
+
+MODES = ["exactly-once", "at-least-once"]
+
+
+@pytest.mark.parametrize("delivery", MODES)
+def test_versions_are_swapped_under_load_and_nothing_is_lost_or_twice(delivery, site):
+    with fleet(site, delivery) as there:
+        for number in ("1", "2", "3", "4"):
+            versions.add(there.registry, number)
+        there.promote("1")
+        load = there.flow.load(rate=300)
+        daemon = there.daemon().ready()
+        there.flow.at_work()
+        assert there.serving(daemon) == "1"  # not the newest: what is deployed
+        for number in ("2", "3", "4"):
+            there.promote(number)
+            there.serves(daemon, number)
+            there.flow.at_work()
+        load.wait_for(1000)
+        found = there.flow.finished()
+        assert found.exactly_once, str(found)
+        assert made_by(found) == {"1", "2", "3", "4"}
+        assert steps_back(found, there.flow.source) == 0
+        outcomes = [(e["version"], e["outcome"]) for e in there.said() if e["kind"] == "swap"]
+        assert outcomes == [(number, "swapped") for number in "234"]
+
+
+def test_what_is_wrong_with_a_version_keeps_it_out_and_is_told(site):
+    with fleet(site, "exactly-once") as there:
+        versions.add(there.registry, "1")
+        for number, fault in enumerate(("corrupt", "labels", "nan", "golden", "crash"), 2):
+            versions.add(there.registry, str(number), fault)
+        there.promote("1")
+        there.flow.load(rate=100)
+        daemon = there.daemon().ready()
+        told = {
+            "2": "is not the file that model.yaml names",
+            "3": "wrong labels: label 0 of version 1, 'good', is 'bad' now",
+            "4": "non-finite",
+            "5": "not the golden answer: output[0].label is 'good', not 'bad'",
+            "6": "SIGSEGV",
+            "7": "has no version '7'",
+        }
+        for number, reason in told.items():
+            there.promote(number)
+            eventually(lambda n=number: there.state(daemon)["wanted"] == n, f"{number} was tried")
+            state = eventually(
+                lambda: (s := there.state(daemon))["state"] != "loading" and s, "it is known"
+            )
+            assert (state["version"], state["state"]) == ("1", "failed")
+            assert reason in state["reason"]
+            assert there.serving(daemon) == "1"
+        metrics = daemon.get("/metrics")[1]
+        assert f'streamer_model_swap_failures_total{{model="moods"}} {len(told)}.0' in metrics
+        assert (
+            'streamer_model_info{model="moods",task="text-classification",version="1"}' in metrics
+        )
+        failed = {e["version"]: e["reason"] for e in there.said() if e.get("outcome") == "failed"}
+        assert all(reason in failed[number] for number, reason in told.items())
+        found = there.flow.finished()
+        assert found.exactly_once, str(found)
+        assert made_by(found) == {"1"}
+
+
+def test_an_operator_promotes_waits_and_goes_back(site):
+    with fleet(site, "at-least-once") as there:
+        for number in ("1", "2"):
+            versions.add(there.registry, number)
+        daemons = [there.daemon().ready() for _ in range(2)]
+        versions.add(there.registry, "3", "nan")
+        there.promote("1")
+        code, said = there.command("promote", "moods", "2", "--by", "ann", "--wait")
+        assert (code, said.splitlines()[-1]) == (0, "2 of 2 daemons serve moods 2"), said
+        assert [there.serving(daemon) for daemon in daemons] == ["2", "2"]
+        told = "version 1 was expected to serve; changed meanwhile by ann: version 2"
+        with pytest.raises(ChangedMeanwhileError, match=told):
+            promote(Promotion("moods", "1", expected="1", by="bob"), there.settings)
+        with pytest.raises(ModelError, match="moods 3: .*non-finite"):
+            promote(Promotion("moods", "3", by="bob"), there.settings)
+        back = roll_back("moods", there.settings, by="bob", reason="it was better")
+        assert await_fleet("moods", back, there.settings, patience=60) == 2
+        assert [there.serving(daemon) for daemon in daemons] == ["1", "1"]
+        deployed, living = in_service(there.settings)
+        assert deployed == {"moods": back}
+        assert [one.models["moods"].version for one in living] == ["1", "1"]
+        story = Ledger(there.settings).history("moods")
+        assert [(one.action, one.by, one.after.champion) for one in story] == [
+            ("first", story[0].by, "2"),
+            ("promote", "the test", "1"),
+            ("promote", "ann", "2"),
+            ("refused", "bob", "3"),
+            ("rollback", "bob", "1"),
+        ]
+        assert daemons[0].stop() == 0
+        assert len(in_service(there.settings)[1]) == 1
+        code, said = there.command("list")
+        assert (code, "1 of 1" in said) == (0, True), said
