@@ -1,5 +1,6 @@
 """A run with made-up inputs: whether the model runs at all, and whether its batch is free."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +57,7 @@ def tried(version: Version, session: Session) -> Trial:
 def made_up(
     version: Version, inputs: Mapping[str, TensorInfo], items: int
 ) -> dict[str, NDArray[Any]]:
-    """Make inputs of a likely shape: zeros, with a mask of ones."""
+    """Make inputs of a likely shape: zeros, with a mask of ones, and texts that end."""
     feeds: dict[str, NDArray[Any]] = {}
     for name, tensor in version.manifest.inputs.items():
         if isinstance(tensor, ImageInput) and name in inputs:
@@ -76,6 +77,8 @@ def made_up(
             for part, takes in tensor.tensors.items():
                 if part in inputs:
                     feeds[part] = _text_part(inputs[part], takes, items, length)
+                    if takes == "ids":
+                        feeds[part][:, -1] = _end(version)
     return feeds
 
 
@@ -119,6 +122,17 @@ def _text_part(info: TensorInfo, takes: str, items: int, length: int) -> NDArray
     fixed = info.shape[1] if info.shape and len(info.shape) == _FREE else None
     value = 1 if takes == "mask" else 0
     return np.full((items, fixed or length), value, dtype=_numpy(info.dtype))
+
+
+def _end(version: Version) -> int:
+    """Give the token that ends a text, where the folder tells: some models look for it (BART)."""
+    file = version.folder / "config.json"
+    try:
+        told = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    except (OSError, ValueError):
+        return 0  # whether the file is any good is the business of those who need it
+    end = told.get("eos_token_id") if isinstance(told, dict) else None
+    return end if isinstance(end, int) else 0
 
 
 def _numpy(dtype: str) -> np.dtype[Any]:

@@ -17,6 +17,7 @@ from streamer.models.huggingface.pictures import (
 from streamer.models.huggingface.source import Source
 from streamer.models.huggingface.texts import text_model
 from streamer.models.huggingface.timm import is_timm, timm_labels
+from streamer.models.huggingface.writers import writer_of_captions, writer_of_texts
 from streamer.models.manifest import Manifest
 
 # By the ending of the class in `architectures`.
@@ -26,6 +27,16 @@ _TASKS = {
     "ForObjectDetection": "object-detection",
     "ForSequenceClassification": "text-classification",
     "ForTokenClassification": "token-classification",
+    "MarianMTModel": "translation",
+    "M2M100ForConditionalGeneration": "translation",
+    "MBartForConditionalGeneration": "translation",
+    "PegasusForConditionalGeneration": "summarization",
+    "BlipForConditionalGeneration": "image-to-text",
+    "GitForCausalLM": "image-to-text",
+    "VisionEncoderDecoderModel": "image-to-text",
+    "T5ForConditionalGeneration": "text2text-generation",
+    "BartForConditionalGeneration": "text2text-generation",
+    "LEDForConditionalGeneration": "text2text-generation",
 }
 _READERS: Mapping[str, Callable[[Source], dict[str, Any]]] = MappingProxyType(
     {
@@ -37,6 +48,10 @@ _READERS: Mapping[str, Callable[[Source], dict[str, Any]]] = MappingProxyType(
         "zero-shot-classification": text_model,
         "token-classification": text_model,
         "feature-extraction": text_model,
+        "translation": writer_of_texts,
+        "summarization": writer_of_texts,
+        "text2text-generation": writer_of_texts,
+        "image-to-text": writer_of_captions,
     }
 )
 
@@ -50,7 +65,7 @@ def from_huggingface(folder: Path, file: Path, graph: Graph, task: str | None) -
     source = Source(folder, graph)
     task = task or _task(source.config)
     if task is None:
-        raise source.asking("which task it is for: write 'task:' in the topology")
+        raise source.asking("which task it is for: write 'task:' in the topology, or --task")
     if not graph.outputs:
         graph = network(source.config, task)
     source = replace(source, graph=graph, task=task)
