@@ -61,6 +61,18 @@ def create_topics(settings: Settings) -> None:
                 ) from error
 
 
+def there(settings: Settings) -> bool:
+    """Whether both topics are there: else nothing was ever deployed.
+
+    Raises:
+        BrokerError: Kafka does not let us ask.
+    """
+    names = settings.deployments
+    with Admin(settings.kafka) as admin:
+        topics = (names.topic, names.events_topic)
+        return all(admin.partitions(topic) is not None for topic in topics)
+
+
 class Tail:
     """Reads one of the topics from its beginning, and on.
 

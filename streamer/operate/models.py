@@ -13,7 +13,9 @@ from streamer.config.files import load_section
 from streamer.errors import ConfigError, StreamerError
 from streamer.models.location import MANIFEST, is_version, version_order
 from streamer.models.manifest import ImageInput, Input, Manifest, TextInput
+from streamer.models.registry import LocalRegistry, Registry, open_registry
 from streamer.models.version import Version, load_version
+from streamer.operate.fleet import print_in_service
 
 _MOST_LABELS = 20
 _PIPED_WIDTH = 200
@@ -25,7 +27,11 @@ def list_models(settings: Settings) -> int:
     Raises:
         ConfigError: there is no such folder.
     """
-    folder = settings.models.dir
+    registry = open_registry(settings.models)
+    if not isinstance(registry, LocalRegistry):
+        _list_remote(registry, settings)
+        return 0
+    folder = Path(registry.place)
     if not folder.is_dir():
         raise ConfigError(f"models.dir: {folder}: there is no such folder (STREAMER_MODELS__DIR)")
     table = Table(box=None, header_style="bold")
@@ -45,16 +51,35 @@ def list_models(settings: Settings) -> int:
         console.print(f"not readable: {told}", style="red", markup=False, soft_wrap=True)
     if not table.row_count and not unreadable:
         console.print(f"{folder}: no models here")
+    print_in_service(settings, console)
     return 0
+
+
+def _list_remote(registry: Registry, settings: Settings) -> None:
+    """Print a table of the versions in a registry behind a URL, by their manifests."""
+    table = Table("model", "version", "task", "labels", "figures", box=None, header_style="bold")
+    for name in registry.names():
+        for version in registry.versions(name):
+            manifest = registry.manifest(name, version)
+            labels = str(len(manifest.id2label)) if manifest.id2label else ""
+            table.add_row(name, version, manifest.task, labels, _figures(manifest))
+    console = _console()
+    if table.row_count:
+        console.print(table)
+    else:
+        console.print(f"{registry.place}: no models here")
+    print_in_service(settings, console)
 
 
 def versions_in(folder: Path) -> Iterator[Path]:
     """Give the versions below a folder: `NAME`, or `NAME/VERSION` in the order of versions."""
-    for place in sorted(child for child in folder.iterdir() if child.is_dir()):
+    found = (child for child in folder.iterdir() if not child.name.startswith("."))
+    for place in sorted(child for child in found if child.is_dir()):
         if is_version(place):
             yield place
         else:
-            versions = [child for child in place.iterdir() if child.is_dir() and is_version(child)]
+            found = (child for child in place.iterdir() if not child.name.startswith("."))
+            versions = [child for child in found if child.is_dir() and is_version(child)]
             yield from sorted(versions, key=lambda version: version_order(version.name))
 
 
@@ -65,7 +90,13 @@ def show_model(uri: str, settings: Settings) -> int:
         ConfigError: there is no such model, or its manifest is wrong.
         ModelError: its files are not what the manifest says.
     """
-    version = load_version(uri, beside=Path.cwd(), models_dir=settings.models.dir)
+    version = load_version(
+        uri,
+        beside=Path.cwd(),
+        models_dir=settings.models.dir,
+        registry=open_registry(settings.models),
+        cache=settings.models.cache,
+    )
     console = _console()
     table = Table(box=None, show_header=False)
     table.add_column(style="bold")
@@ -94,7 +125,7 @@ def described(version: Version) -> Iterator[tuple[str, str]]:
         yield f"{len(labels)} labels", ", ".join(labels[:_MOST_LABELS]) + more
     for name in ("postprocess", "metrics", "lineage"):
         section = getattr(manifest, name)
-        told = section if isinstance(section, Mapping) else section.model_dump(exclude_none=True)
+        told = section if isinstance(section, Mapping) else section.model_dump(exclude_none=True, exclude_defaults=True)
         if told:
             yield name, _keys(told)
     if manifest.license:
@@ -116,8 +147,11 @@ def _row(place: Path, folder: Path) -> tuple[str, ...]:
     manifest = _manifest(place, folder)
     size = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
     labels = str(len(manifest.id2label)) if manifest.id2label else ""
-    figures = _keys({key: told for key, told in manifest.metrics.items() if _is_figure(told)})
-    return str(name), manifest.version, manifest.task, labels, _size(size), figures
+    return str(name), manifest.version, manifest.task, labels, _size(size), _figures(manifest)
+
+
+def _figures(manifest: Manifest) -> str:
+    return _keys({key: told for key, told in manifest.metrics.items() if _is_figure(told)})
 
 
 def _manifest(place: Path, folder: Path) -> Manifest:

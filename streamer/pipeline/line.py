@@ -122,7 +122,7 @@ class Line:
             emptying = Thread(target=self._empty, args=(tail,), name="settle", daemon=True)
             emptying.start()
             with suppress(Closed):  # a stage has failed; its error is raised below
-                for wave in source.waves(feed.has_room, self._wants_end):
+                for wave in source.waves(lambda: self._has_room(feed), self._wants_end):
                     feed.put(self.assembly.enter(wave))
             feed.close()
             source.linger(self._drained.is_set, abandoned=self._at_once.is_set)
@@ -132,6 +132,9 @@ class Line:
                 self._consumer.close()
             preparer.close()
         self._raise_stage_errors()
+
+    def _has_room(self, feed: Channel[Wave]) -> bool:
+        return feed.has_room() and not self.assembly.models.held_back
 
     def _wants_end(self) -> bool:
         return self._stopping.is_set() or any(stage.error for stage in self._stages)
@@ -247,11 +250,11 @@ class Line:
     def _settled(self, wave: Wave) -> None:
         self.budget.give_back(wave.cost_bytes)
         self._left_at = monotonic()
-        self.assembly.models.leave(wave)
         for partition, part in wave.slices.items():
             self._caution.passed(partition, len(part.items))
         self._pace.left(len(wave.items), backlog=self.budget.taken_bytes > 0)
         self._events.published(wave, self.budget.taken_bytes)
+        self.assembly.models.leave(wave)
 
 
 class CostedPreparer(Preparer):

@@ -13,10 +13,11 @@ from streamer.deployments.deployment import now
 from streamer.deployments.events import Report, Serves, Swapped
 from streamer.deployments.follower import Follower, Reporter
 from streamer.deployments.rollout import Rollout, splitter
-from streamer.errors import DownloadError, StreamerError
+from streamer.errors import DownloadError, ModelError, StreamerError
 from streamer.pipeline.model import Model, Models
 from streamer.pipeline.step import Step
 from streamer.pipeline.swaps import Candidate, StoppedError, Swaps
+from streamer.pipeline.verify import verify
 from streamer.telemetry import Metrics
 
 _TRY_AGAIN_S = 15.0
@@ -74,12 +75,20 @@ class Serving:
 
         Raises:
             BrokerError: Kafka does not take it.
+            ModelError: the newest version fails what is asked of every one.
         """
         for model in self._models:
             name = model.registered
             if name is None or name in self.deployed:
                 continue
             version = model.champion.version_name
+            try:
+                verify(model.champion)
+            except ModelError as error:
+                raise ModelError(
+                    f"{name} {version}, the newest: {error}; put another version into service: "
+                    f"streamer models promote {name} VERSION"
+                ) from error
             wanted = promoting(version, by=self.daemon, reason="the newest at the first start")
 
             def unless(found: Deployment | None, name: str = name) -> Deployment:
