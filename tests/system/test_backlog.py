@@ -43,7 +43,7 @@ def _quota(broker, change):
         pytest.param(1_000_000, 180, marks=[pytest.mark.long, pytest.mark.timeout(900)]),
     ],
 )
-def test_memory_is_flat_however_much_waits(delivery, waiting, broker, topics, daemons, capsys):
+def test_memory_is_flat_however_much_waits(delivery, waiting, topics, daemons, capsys):
     records, seconds = waiting
     tiny.text_model(daemons.folder / "models")
     source, sink = topics.make(2), topics.make(2)
@@ -56,7 +56,7 @@ def test_memory_is_flat_however_much_waits(delivery, waiting, broker, topics, da
         "model": "mood",
         "sink": {"topic": sink},
     }
-    with narrow(broker):
+    with narrow(topics.brokers):
         daemon = daemons.start(topology).ready()
         eventually(lambda: daemon.status(topology["name"])["records_answered"], "answers come", 120)
         seen, until = [], time.monotonic() + seconds
