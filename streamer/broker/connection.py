@@ -1,17 +1,16 @@
 """How clients reach the brokers, and the plain reason when they do not."""
 
 import logging
-import socket
-import ssl
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
+from streamer.broker.doorway import RefusedError, enter
+from streamer.broker.oauth import token_provider
 from streamer.config.settings import KafkaSettings
 from streamer.errors import BrokerError, ConfigError
 
 _LAST_PORT = 65535
-_PROBE_TIMEOUT_S = 2.0
 _BOOTSTRAP_TIMEOUT_MS = 10_000
 
 
@@ -25,11 +24,7 @@ def client_settings(kafka: KafkaSettings) -> dict[str, Any]:
         "bootstrap_timeout_ms": _BOOTSTRAP_TIMEOUT_MS,
         "reconnect_backoff_max_ms": 1000,
     }
-    if kafka.security_protocol.startswith("SASL"):
-        settings["sasl_mechanism"] = kafka.sasl_mechanism
-        settings["sasl_plain_username"] = kafka.sasl_plain_username
-        if kafka.sasl_plain_password is not None:
-            settings["sasl_plain_password"] = kafka.sasl_plain_password.get_secret_value()
+    settings |= _proof(kafka)
     if kafka.security_protocol.endswith("SSL"):
         settings["ssl_check_hostname"] = kafka.ssl_check_hostname
         for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
@@ -38,6 +33,19 @@ def client_settings(kafka: KafkaSettings) -> dict[str, Any]:
                 settings[name] = str(path)
         if kafka.ssl_password is not None:
             settings["ssl_password"] = kafka.ssl_password.get_secret_value()
+    return settings
+
+
+def _proof(kafka: KafkaSettings) -> dict[str, Any]:
+    if not kafka.security_protocol.startswith("SASL"):
+        return {}
+    settings: dict[str, Any] = {"sasl_mechanism": kafka.sasl_mechanism}
+    if kafka.sasl_mechanism == "OAUTHBEARER":
+        settings["sasl_oauth_token_provider"] = token_provider(kafka)
+        return settings
+    settings["sasl_plain_username"] = kafka.sasl_plain_username
+    if kafka.sasl_plain_password is not None:
+        settings["sasl_plain_password"] = kafka.sasl_plain_password.get_secret_value()
     return settings
 
 
@@ -71,40 +79,32 @@ def check_names(
 
 
 def unreachable_reason(kafka: KafkaSettings) -> str | None:
-    """Say why no bootstrap server answers; None if one accepts connections.
+    """Say why no bootstrap server lets us in; None if one does.
 
-    The client only reports that it could not bootstrap, after its whole timeout; a plain
-    connection attempt tells a wrong name from a closed port from a certificate that is refused.
+    Raises:
+        BrokerError: one answers, and refuses these settings for good.
     """
-    reasons = []
+    reasons, refusals = [], []
     for server in kafka.bootstrap_servers.split(","):
         host, _, port = server.strip().rpartition(":")
         if not (port.isascii() and port.isdigit() and 0 < int(port) <= _LAST_PORT):
             reasons.append(f"{server.strip()} is not HOST:PORT")
             continue
         try:
-            with socket.create_connection(
-                (host.strip("[]"), int(port)), timeout=_PROBE_TIMEOUT_S
-            ) as plain:
-                if kafka.security_protocol.endswith("SSL"):
-                    _handshake(kafka, plain, host)
-                return None
+            enter(kafka, host.strip("[]"), int(port), _proof(kafka))
         except ValueError:  # a host's name that is none: empty or endless labels
             reasons.append(f"{server.strip()} is not HOST:PORT")
-        except ssl.SSLError as error:
-            reasons.append(f"{server.strip()}: TLS: {error.reason or error}")
+        except RefusedError as error:
+            refusals.append(f"{server.strip()}: {error}")
+        except BrokerError as error:  # no token to show
+            reasons.append(str(error))
         except OSError as error:
             reasons.append(f"{server.strip()}: {error.strerror or error}")
-    return "; ".join(reasons)
-
-
-def _handshake(kafka: KafkaSettings, plain: socket.socket, host: str) -> None:
-    context = ssl.create_default_context(cafile=str(kafka.ssl_cafile) if kafka.ssl_cafile else None)
-    context.check_hostname = kafka.ssl_check_hostname
-    if kafka.ssl_certfile is not None:
-        password = kafka.ssl_password.get_secret_value() if kafka.ssl_password else None
-        context.load_cert_chain(kafka.ssl_certfile, kafka.ssl_keyfile, password)
-    context.wrap_socket(plain, server_hostname=host).close()
+        else:
+            return None
+    if refusals:
+        raise BrokerError(f"Kafka refuses: {'; '.join(refusals)}", retriable=False)
+    return "; ".join(dict.fromkeys(reasons))
 
 
 def wait_for_brokers(
@@ -123,7 +123,7 @@ def wait_for_brokers(
         sleep: passed in by tests.
 
     Raises:
-        BrokerError: none answered in time.
+        BrokerError: none answered in time, or one refuses us for good.
         ConfigError: the address is no address.
     """
     log = logging.getLogger(__name__)

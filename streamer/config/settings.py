@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -29,6 +30,18 @@ class KafkaSettings(Section):
     """User of PLAIN and SCRAM."""
     sasl_plain_password: SecretStr | None = None
     """Password of PLAIN and SCRAM."""
+    oauth_token_url: str | None = None
+    """OAUTHBEARER: where tokens are asked for, by the client-credentials grant."""
+    oauth_client_id: str | None = None
+    """Who asks there."""
+    oauth_client_secret: SecretStr | None = None
+    """The secret of who asks."""
+    oauth_scope: str | None = None
+    """What the token is asked for, if the server wants to know."""
+    oauth_cafile: Path | None = None
+    """PEM file of the authority that signed that server's certificate; else the system's."""
+    oauth_token_file: Path | None = None
+    """OAUTHBEARER: file with a token that somebody else renews, instead of asking for one."""
     ssl_cafile: Path | None = None
     """PEM file of the authority that signed the brokers' certificates."""
     ssl_certfile: Path | None = None
@@ -68,19 +81,39 @@ class KafkaSettings(Section):
         if self.security_protocol.startswith("SASL"):
             if self.sasl_mechanism is None:
                 yield ("sasl_mechanism",), f"is needed with {self.security_protocol}"
-            elif self.sasl_mechanism != "OAUTHBEARER":
+            elif self.sasl_mechanism == "OAUTHBEARER":
+                yield from self._token_misfits()
+            else:
                 for name in ("sasl_plain_username", "sasl_plain_password"):
                     if getattr(self, name) is None:
                         yield (name,), f"is needed with {self.sasl_mechanism}"
         elif self.sasl_mechanism is not None:
             told = "proves no identity; with sasl_mechanism write SASL_SSL or SASL_PLAINTEXT"
             yield ("security_protocol",), f"{self.security_protocol} {told}"
-        for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
+        for name in (
+            "ssl_cafile",
+            "ssl_certfile",
+            "ssl_keyfile",
+            "oauth_cafile",
+            "oauth_token_file",
+        ):
             path = getattr(self, name)
             if path is not None and not path.is_file():
                 yield (name,), f"{path}: there is no such file"
         if self.heartbeat_interval >= self.session_timeout:
             yield ("heartbeat_interval",), "must be below session_timeout, best a third of it"
+
+    def _token_misfits(self) -> Iterator[tuple[Location, str]]:
+        if (self.oauth_token_url is None) == (self.oauth_token_file is None):
+            yield ("oauth_token_url",), "OAUTHBEARER needs it, or oauth_token_file, not both"
+        if self.oauth_token_url is not None:
+            for name in ("oauth_client_id", "oauth_client_secret"):
+                if getattr(self, name) is None:
+                    yield (name,), "is needed with oauth_token_url"
+            url = urlsplit(self.oauth_token_url)
+            here = url.hostname in ("127.0.0.1", "::1", "localhost")
+            if url.scheme != "https" and not (url.scheme == "http" and here):
+                yield ("oauth_token_url",), "must begin with https://, since a secret goes there"
 
 
 class HttpSettings(Section):

@@ -1,4 +1,6 @@
 import socket
+import struct
+from threading import Thread
 
 import pytest
 
@@ -19,8 +21,36 @@ def closed_port():
 
 @pytest.fixture
 def open_port():
+    """A listener that answers whatever it is asked with a correlation id and nothing more."""
     with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            connection, _ = server.accept()
+            with connection:
+                while connection.recv(4096):
+                    connection.sendall(struct.pack(">ii", 4, 0))
+
+        Thread(target=answer, daemon=True).start()
         yield server.getsockname()[1]
+
+
+@pytest.fixture
+def closing_port():
+    """A listener that closes each connection at the first word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def close():
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(4096)
+
+        Thread(target=close, daemon=True).start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
 
 
 def at(address: str) -> KafkaSettings:
@@ -64,6 +94,13 @@ def test_a_closed_port_is_told_as_one(closed_port):
 def test_one_server_that_answers_is_enough(closed_port, open_port):
     servers = f"127.0.0.1:{closed_port},127.0.0.1:{open_port}"
     assert unreachable_reason(at(servers)) is None
+
+
+def test_a_connection_closed_at_the_first_word_may_be_a_broker_that_stops(closing_port):
+    plain = at(f"127.0.0.1:{closing_port}")
+    assert "does this listener ask for TLS?" in unreachable_reason(plain)
+    encrypted = KafkaSettings(bootstrap_servers=plain.bootstrap_servers, security_protocol="SSL")
+    assert "has this listener TLS?" in unreachable_reason(encrypted)
 
 
 @pytest.mark.parametrize(
