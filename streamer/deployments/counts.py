@@ -1,6 +1,5 @@
 """What a rollout is judged by: counts that every daemon tells, summed over the fleet."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Literal, Self
 
@@ -87,6 +86,17 @@ class Counts(BaseModel):
     gains: int = 0
     losses: int = 0
 
+    def __add__(self, other: "Counts") -> "Counts":
+        numbers = ("compared", "agreed", "shift", "shed", "paired", "gains", "losses")
+        return self.model_copy(
+            update={
+                "failed": self.failed or other.failed,
+                "champion": self.champion + other.champion,
+                "candidate": self.candidate + other.candidate,
+                **{name: getattr(self, name) + getattr(other, name) for name in numbers},
+            }
+        )
+
     @property
     def key(self) -> bytes:
         """The event's key: the last counts of a daemon stand."""
@@ -138,16 +148,10 @@ class Poll:
         """
         counts = self.of(model, rollout)
         living = set(alive)
-        champion, candidate = ArmCounts(), ArmCounts()
-        sums: Counter[str] = Counter()
-        for one in counts:
-            champion += one.champion
-            candidate += one.candidate
-            for name in ("compared", "agreed", "paired", "gains", "losses"):
-                sums[name] += getattr(one, name)
+        fleet = sum(counts, start=Counts(daemon="", model=model, rollout=rollout))
         return Evidence(
-            champion.arm(),
-            candidate.arm(),
+            fleet.champion.arm(),
+            fleet.candidate.arm(),
             elapsed_s,
             failures=tuple(
                 f"{one.daemon}: {one.failed}"
@@ -155,11 +159,11 @@ class Poll:
                 if one.failed and one.daemon in living
             ),
             unheard=tuple(sorted(living - {one.daemon for one in counts})),
-            compared=sums["compared"],
-            agreed=sums["agreed"],
-            paired=sums["paired"],
-            gains=sums["gains"],
-            losses=sums["losses"],
+            compared=fleet.compared,
+            agreed=fleet.agreed,
+            paired=fleet.paired,
+            gains=fleet.gains,
+            losses=fleet.losses,
         )
 
 

@@ -13,6 +13,7 @@ import structlog
 
 from streamer.broker import check_consumer_settings, check_producer_settings, wait_for_brokers
 from streamer.config import Settings, Topology, load_topology
+from streamer.deployments.decider import Decider
 from streamer.endpoints import Endpoints
 from streamer.errors import BrokerError, ConfigError, StreamerError
 from streamer.pipeline.assembly import Assembly, assembled
@@ -20,6 +21,7 @@ from streamer.pipeline.events import LineEvents
 from streamer.pipeline.identity import transactional_id
 from streamer.pipeline.line import Line
 from streamer.pipeline.model import Models, registered_name
+from streamer.pipeline.rollouts import Rollouts
 from streamer.pipeline.serving import Serving
 from streamer.pipeline.topics import prepare_topics, topic_findings
 from streamer.runtime import steady_memory
@@ -41,9 +43,10 @@ class Daemon:
         self._started = False
         self.metrics = Metrics()
         self.models = Models(settings.models)
+        self.rollouts = Rollouts(settings, self.models, self.metrics)
         self.topologies = _read(files)
         self.events = {
-            topology.name: LineEvents(topology.name, self.metrics)
+            topology.name: LineEvents(topology.name, self.metrics, self.rollouts)
             for _, topology in self.topologies
         }
         for _, topology in self.topologies:
@@ -51,6 +54,7 @@ class Daemon:
             self.metrics.topology(topology.name, topology.delivery, topology.group, topics)
         self.lines: list[Line] = []
         self.serving: Serving | None = None
+        self.decider: Decider | None = None
 
     def assemble(self) -> list[tuple[Topology, Assembly]]:
         """Load every model; what does not fit together is found here, before any record is read."""
@@ -83,6 +87,9 @@ class Daemon:
                         self._start(topology, assembly)
                 self._watch()
             finally:
+                if self.decider is not None:
+                    self.decider.stop()
+                self.rollouts.stop()
                 if self.serving is not None:
                     self.serving.stop()
                 self.models.close()
@@ -120,8 +127,14 @@ class Daemon:
             except StreamerError as error:
                 if not self._go_back(serving, error):
                     raise
+        for topology, assembly in ready:
+            self.rollouts.join(topology, assembly.steps)
+        serving.watch = self.rollouts.began
         serving.first()
         serving.start(step for _, assembly in ready for step in assembly.steps)
+        self.rollouts.start(serving.daemon)
+        self.decider = Decider(self._settings, serving.daemon)
+        self.decider.start()
         return ready
 
     def _go_back(self, serving: Serving, error: StreamerError) -> bool:
@@ -151,6 +164,9 @@ class Daemon:
             serving = model.champion
             task = serving.version.manifest.task
             self.metrics.model(model.name, serving.version_name, task)
+            self.metrics.session_nodes(model.name, serving.sessions[0].nodes)
+            for caution in serving.cautions():
+                self._log.warning("model_caution", model=model.name, caution=caution)
             for session in serving.sessions:
                 self.metrics.session(model.name, session.device, session.provider)
                 if session.fallback is not None:
@@ -164,9 +180,6 @@ class Daemon:
             )
             if self._stopping.is_set():
                 return
-            self.metrics.session_nodes(model.name, serving.sessions[0].nodes)
-            for caution in serving.cautions():
-                self._log.warning("model_caution", model=model.name, caution=caution)
             try:
                 prepare_topics(topology, self._settings, stopping=self._stopping.is_set)
             except BrokerError as error:
@@ -275,6 +288,8 @@ class Daemon:
         return {
             "instance": self._settings.instance,
             "models": self.serving.status() if self.serving is not None else {},
+            "rollouts": self.rollouts.status(),
+            "decider": self.decider.status() if self.decider is not None else {},
             "topologies": {
                 line.topology.name: {
                     "delivery": line.topology.delivery,

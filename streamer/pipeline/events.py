@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import structlog
@@ -37,11 +37,22 @@ class Counts:
         return self.answered + self.dropped + sum(self.deadletters.values())
 
 
+class Watcher(Protocol):
+    """Who else learns of batches and waves: rollouts do, to compare versions."""
+
+    def ran(self, version: ModelVersion, items: int, seconds: float) -> None:
+        """A batch was run."""
+
+    def settled(self, topology: str, wave: Wave) -> None:
+        """A wave was acknowledged whole; it still has its versions."""
+
+
 class LineEvents:
     """Counts one topology's events; called from several threads, once a wave or a batch."""
 
-    def __init__(self, topology: str, metrics: Metrics) -> None:
+    def __init__(self, topology: str, metrics: Metrics, watcher: Watcher | None = None) -> None:
         self._topology = topology
+        self._watcher = watcher
         self._metrics = metrics
         self._lock = Lock()
         self._log = structlog.get_logger("line")
@@ -117,6 +128,8 @@ class LineEvents:
             waste=waste,
             reason=reason,
         )
+        if self._watcher is not None:
+            self._watcher.ran(model, items, seconds)
 
     def staged(self, stage: str, queued: float, worked: float) -> None:
         """A wave waited before a stage and was worked on by it."""
@@ -156,6 +169,8 @@ class LineEvents:
             self._metrics.dropped(self._topology, dropped)
         self._metrics.records_done(self._topology, np.full(len(items), monotonic() - wave.born))
         self._metrics.in_flight(self._topology, in_flight, in_flight_bytes)
+        if self._watcher is not None:
+            self._watcher.settled(self._topology, wave)
 
     def _forget_old(self) -> None:
         while self._recent and self._recent[0][0] < monotonic() - _RATE_OVER_S:

@@ -5,13 +5,17 @@ from collections.abc import Iterable, Iterator
 
 from streamer.config.topology import DeadLetter
 from streamer.errors import BrokenModelError
+from streamer.pipeline.model import chosen_of
 from streamer.records import Item, Rejection, Wave
 
 _MODEL_STAGES = frozenset({"preprocess", "infer", "postprocess"})
 
 
 class Guard:
-    """Counts failures of the models; values that can't be decoded are the producers' matter."""
+    """Counts failures of the models; values that can't be decoded are the producers' matter.
+
+    Those of a candidate are the rollout's: its rules take it back, and the topology goes on.
+    """
 
     def __init__(self, limits: DeadLetter) -> None:
         self._limits = limits
@@ -27,8 +31,10 @@ class Guard:
                 records are answered once the model is mended.
         """
         for wave in waves:
+            trials = [chosen for chosen in chosen_of(wave) if chosen.candidate is not None]
             for item in wave.items:
-                self._count(item)
+                if not any(chosen.of(item) is chosen.candidate for chosen in trials):
+                    self._count(item)
             yield wave
 
     def _count(self, item: Item) -> None:

@@ -82,6 +82,11 @@ class Model:
         return cast("Chosen", wave.versions[self])
 
 
+def chosen_of(wave: Wave) -> list[Chosen]:
+    """Give the versions of all models that a wave came with."""
+    return [cast("Chosen", chosen) for chosen in wave.versions.values()]
+
+
 class Models:
     """The models of a process; whoever names the same one the same way shares it.
 

@@ -43,6 +43,18 @@ def prepare_topics(
                 log.info("created", topic=topic, partitions=partitions)
 
 
+def prepare_aside(topic: str, topology: Topology, settings: Settings) -> None:
+    """Create a topic beside the sink's, with as many partitions, if it is missing.
+
+    Raises:
+        ConfigError: it is missing and may not be created.
+        BrokerError: Kafka does not let us ask.
+    """
+    with Admin(settings.kafka) as admin:
+        if admin.partitions(topic) is None:
+            _create(admin, topic, admin.partitions(topology.sink.topic) or 1, settings)
+
+
 def _create(admin: Admin, topic: str, partitions: int, settings: Settings) -> None:
     command = f"kafka-topics.sh --create --topic {topic} --partitions {partitions}"
     advice = f"create it, for instance: {command}"

@@ -12,6 +12,7 @@ from prometheus_client.process_collector import ProcessCollector
 from streamer import __version__
 from streamer.records import TopicPartition
 from streamer.telemetry.families import Families
+from streamer.telemetry.rollouts import RolloutMetrics
 
 _ITEMS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75)
@@ -25,6 +26,7 @@ class Metrics:
         registry: what `/metrics` shows.
         families: what there is, for the reference page.
         record_durations: from poll to acknowledgement, by topology; knows percentiles.
+        rollouts: of candidates that are compared.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
@@ -43,6 +45,7 @@ class Metrics:
         self._make_kafka_families()
         self._make_model_families()
         self._make_process_families()
+        self.rollouts = RolloutMetrics(self.families)
 
     def _make_record_families(self) -> None:
         self.record_durations = self.families.durations(
@@ -126,11 +129,11 @@ class Metrics:
         self._session_info = self.families.gauge(
             "session_info", "Sessions of a model, by where they run", "model", "device", "provider"
         )
-        self._fallbacks = self.families.counter(
-            "device_fallbacks", "Models that run elsewhere than asked for", "model", "wanted"
-        )
         self._session_nodes = self.families.gauge(
             "session_nodes", "Nodes of a model's graph, by what computes them", "model", "provider"
+        )
+        self._fallbacks = self.families.counter(
+            "device_fallbacks", "Models that run elsewhere than asked for", "model", "wanted"
         )
         self._swaps = self.families.counter(
             "model_swaps", "Versions put into service in place of another", "model"
@@ -303,11 +306,11 @@ class Metrics:
         """A session was closed."""
         self._session_info.labels(model, device, provider).dec()
 
-    def device_fallback(self, model: str, wanted: str) -> None:
-        """A model runs elsewhere than asked for."""
-        self._fallbacks.labels(model, wanted).inc()
     def session_nodes(self, model: str, nodes: Mapping[str, int]) -> None:
         """A model's graph was laid out; where nothing is told of it, there are no nodes."""
         for provider, count in nodes.items():
             self._session_nodes.labels(model, provider).set(count)
 
+    def device_fallback(self, model: str, wanted: str) -> None:
+        """A model runs elsewhere than asked for."""
+        self._fallbacks.labels(model, wanted).inc()

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import yaml
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from support import tiny
 
@@ -18,8 +17,8 @@ def version(models: Path, name: str, number: str, kind: str = "good", **changed:
         models: the registry's folder.
         name: the model's name.
         number: the version.
-        kind: `good`, `wrong` (the two labels swapped), `nan` (no finite output), or `slow` (the
-            same answers after much work).
+        kind: `good`, `wrong` (the two labels swapped), `nan` (no number for a text with a known
+            word in it), or `slow` (the same answers after much work).
         changed: keys of the manifest.
     """
     place = f"{name}/{number}"
@@ -27,9 +26,9 @@ def version(models: Path, name: str, number: str, kind: str = "good", **changed:
     if kind in {"wrong", "nan"}:
         graph = onnx.load(folder / "model.onnx")
         graph.graph.node[-1].output[0] = "right"
-        graph.graph.node.append(helper.make_node("Mul", ["right", "factor"], ["logits"]))
-        factor = np.float32(-1 if kind == "wrong" else np.nan)
-        graph.graph.initializer.append(numpy_helper.from_array(np.array(factor), "factor"))
+        graph.graph.node.append(helper.make_node("Neg", ["right"], ["against"]))
+        last = "Sqrt" if kind == "nan" else "Identity"
+        graph.graph.node.append(helper.make_node(last, ["against"], ["logits"]))
         onnx.save(graph, folder / "model.onnx")
     manifest = yaml.safe_load((folder / "model.yaml").read_text())
     manifest |= {"name": name, "version": number, **changed}

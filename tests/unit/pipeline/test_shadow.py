@@ -1,0 +1,142 @@
+import json
+
+import pytest
+from support.items import topology
+from support.versions import version
+from support.waiting import eventually
+
+from streamer.models import load_version
+from streamer.pipeline.shadow import Shadow
+from streamer.pipeline.tally import Tally
+from streamer.records import Answer, Item, Record, Rejection
+from streamer.testing import FakeKafka
+
+STEP = "text-classification"
+TEXTS = ("good", "bad awful", "fine good")
+
+
+class Version:
+    """What the champion of the line is to a tally."""
+
+
+@pytest.fixture
+def shadow(tmp_path):
+    kafka = FakeKafka()
+    kafka.create("out.shadow", 2)
+    opened = []
+
+    def made(kind="good", share=1.0, most=None, monkeypatch=None):
+        models = tmp_path / "models"
+        version(models, "mood", "1")
+        version(models, "mood", "2", kind)
+        found = [
+            load_version(f"mood/{number}", beside=models, models_dir=models) for number in "12"
+        ]
+        tally = Tally("mood", "r1", Version(), None)
+        given = topology(model=str(found[0].folder), task=STEP)
+        one = Shadow(
+            given,
+            [STEP],
+            tally,
+            (found[0], found[1]),
+            lambda record: record.offset % 10 < share * 10,
+            "out.shadow",
+            lambda: kafka.producer(given, None),
+        )
+        opened.append(one)
+        return one
+
+    made.kafka = kafka
+    yield made
+    for one in opened:
+        one.stop()
+
+
+def items(count: int, *, begin: int = 0, size: int = 0) -> list[Item]:
+    """Answered records, as the champion says."""
+    found = []
+    for offset in range(begin, begin + count):
+        text = TEXTS[offset % 3] + " " * size
+        item = Item(Record("in", 0, offset, offset, b"k", text.encode(), (("h", None),)))
+        label = "bad" if "bad" in text else "good"
+        output = [{"label": label, "score": 0.9}]
+        item.answers[STEP] = Answer(STEP, "mood", "1", output)
+        found.append(item)
+    return found
+
+
+def counts(one: Shadow):
+    return one.counts("host", "now")
+
+
+def test_a_shadow_answers_aside_and_is_compared(shadow):
+    one = shadow("wrong")
+    one.offer(items(30))
+    one.start()
+    eventually(lambda: counts(one).candidate.records == 30, "30 records are looked at")
+    found = counts(one)
+    assert (found.compared, found.agreed, found.shed) == (30, 0, 0)
+    runs = [
+        sum(triple[0] for triple in arm.times.values()) for arm in (found.champion, found.candidate)
+    ]
+    assert runs[0] == runs[1] > 0
+    told = eventually(
+        lambda: [json.loads(r.value) for r in shadow.kafka.records("out.shadow")], "its answers"
+    )
+    assert len(told) == 30
+    assert {answer["predictions"][STEP]["version"] for answer in told} == {"2"}
+    assert told[1]["predictions"][STEP]["output"][0]["label"] == "good"  # of "bad awful"
+    assert {answer["source"]["offset"] for answer in told} == set(range(30))
+
+
+def test_what_is_behind_is_shed_and_never_waited_for(shadow):
+    one = shadow()  # nobody takes anything: the process is not started
+    for begin in range(0, 2000, 100):
+        one.offer(items(100, begin=begin))
+    assert counts(one).shed == 2000 - 512
+    large = shadow()
+    large.offer(items(100, size=2**20))
+    assert counts(large).shed == 100 - 31
+
+
+def test_only_its_share_is_looked_at_and_nothing_that_never_came_to_the_model(shadow):
+    one = shadow(share=0.3)
+    given = items(100)
+    for item in given[::2]:
+        item.rejection = Rejection("decode", None, "r", "E", "m")
+    one.offer(given)
+    one.start()
+    eventually(lambda: counts(one).candidate.records == 10, "10 are looked at")
+    assert counts(one).shed == 0
+
+
+def test_a_candidate_that_fails_on_a_record_counts_as_an_error_and_says_nothing(shadow):
+    one = shadow("nan")
+    given = items(20)
+    given[0].rejection = Rejection("infer", STEP, "r", "E", "m")
+    one.offer(given)
+    one.start()
+    eventually(lambda: counts(one).candidate.records == 20, "all are looked at")
+    found = counts(one)
+    assert (found.champion.errors, found.candidate.errors, found.compared) == (1, 20, 0)
+    assert shadow.kafka.records("out.shadow") == []
+
+
+def test_a_candidate_that_does_not_load_is_a_failure_that_names_its_reason(shadow, tmp_path):
+    one = shadow()
+    (tmp_path / "models" / "mood" / "2" / "model.onnx").write_bytes(b"no model")
+    one.start()
+    found = eventually(lambda: counts(one).failed, "the failure is told")
+    assert "model.onnx" in found
+    one.offer(items(10))
+    assert counts(one).shed == 10
+
+
+def test_a_process_that_dies_is_a_failure_of_the_candidate_alone(shadow):
+    one = shadow()
+    one.offer(items(10))
+    one.start()
+    eventually(lambda: counts(one).candidate.records == 10, "it works")
+    one._process.kill()
+    one.offer(items(10))
+    assert "died" in eventually(lambda: counts(one).failed, "the death is noticed")
