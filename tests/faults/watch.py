@@ -3,13 +3,14 @@
 import time
 from collections.abc import Iterable, Mapping
 from threading import Event, Lock, Thread
-from typing import Any
+from typing import Any, Literal
 
 from kafka import KafkaConsumer, TopicPartition, errors
 from support.topics import Got
 from support.waiting import eventually
 
 Ends = dict[tuple[str, int], int]
+Isolation = Literal["read_committed", "read_uncommitted"]
 
 
 class Watch:
@@ -25,13 +26,12 @@ class Watch:
         self._stopping = Event()
         self._lock = Lock()
         self._arrivals: list[tuple[float, tuple[str, int], int, int]] = []
-        self._committed = self._consumer("read_committed")
+        self._askers: dict[Isolation, KafkaConsumer] = {}
         self._tail = self._consumer("read_committed")
-        self._all = self._consumer("read_uncommitted")
         self._places = [
             TopicPartition(topic, partition)
             for topic in outputs
-            for partition in sorted(self._all.partitions_for_topic(topic) or ())
+            for partition in sorted(self._tail.partitions_for_topic(topic) or ())
         ]
         assert self._places, f"no partitions of {outputs}"
         self._tail.assign(self._places)
@@ -47,12 +47,12 @@ class Watch:
 
     def ends(self) -> Ends:
         """Give the ends of the outputs, whatever is committed of them."""
-        return self._asked(self._all)
+        return self._asked("read_uncommitted")
 
     def in_doubt(self) -> int:
         """Count what lies in the outputs behind the begin of an open transaction."""
-        stable = self._asked(self._committed)
-        ends = self._asked(self._all)
+        stable = self._asked("read_committed")
+        ends = self._asked("read_uncommitted")
         return sum(end - stable[place] for place, end in ends.items() if end > stable[place])
 
     def answered_again(
@@ -84,17 +84,22 @@ class Watch:
         """Stop reading."""
         self._stopping.set()
         self._thread.join()
-        for consumer in (self._committed, self._tail, self._all):
+        for consumer in (self._tail, *self._askers.values()):
             consumer.close()
 
-    def _asked(self, consumer: KafkaConsumer) -> Ends:
-        deadline = time.monotonic() + 60
+    def _asked(self, isolation: Isolation) -> Ends:
+        """Ask for the ends; a client that a fault has led astray is replaced."""
+        deadline = time.monotonic() + 90
         while True:
             try:
-                found = consumer.end_offsets(self._places)
+                if isolation not in self._askers:
+                    self._askers[isolation] = self._consumer(isolation)
+                found = self._askers[isolation].end_offsets(self._places)
             except errors.KafkaError:
                 if time.monotonic() > deadline:
                     raise
+                if isolation in self._askers:
+                    self._askers.pop(isolation).close()
                 time.sleep(0.2)
             else:
                 return {(place.topic, place.partition): end for place, end in found.items()}
@@ -115,7 +120,7 @@ class Watch:
             with self._lock:
                 self._arrivals += found
 
-    def _consumer(self, isolation: str) -> KafkaConsumer:
+    def _consumer(self, isolation: Isolation) -> KafkaConsumer:
         return KafkaConsumer(
             bootstrap_servers=self._brokers,
             group_id=None,
