@@ -98,7 +98,7 @@ lock: venv ## resolve requirements/ anew from pyproject.toml (UPGRADE=1: take ne
 	$(LOCK) pyproject.toml $(DEV) -o requirements/dev.txt
 	$(LOCK) pyproject.toml $(DEV) --extra torch --extra litert --group parity \
 		-c requirements/dev.txt -o requirements/parity.txt
-	$(LOCK) pyproject.toml $(DEV) --extra tensorflow \
+	$(LOCK) pyproject.toml $(DEV) --extra tensorflow --extra litert \
 		-c requirements/dev.txt -o requirements/tensorflow.txt
 	$(LOCK) pyproject.toml --extra train -o requirements/train.txt
 	$(LOCK) pyproject.toml --extra cpu $(IMAGE) -o requirements/image-cpu.txt
