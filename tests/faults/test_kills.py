@@ -18,13 +18,11 @@ def test_what_kill_9_interrupts_is_answered_after_it(delivery, site):
         assert outcome.verdict.aborted
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("delivery", MODES)
 def test_three_daemons_that_come_and_go_answer_as_one_would(delivery, site):
-    scenarios.comings(site, delivery, times=5, rate=100).require()
+    scenarios.comings(site, delivery, times=3, rate=100).require()
 
 
-@pytest.mark.long
 def test_a_zombie_that_wakes_is_refused(site):
     outcome = scenarios.zombies(site, times=1, rate=150)
     outcome.require()
@@ -50,3 +48,13 @@ def test_three_daemons_come_and_go_for_minutes(delivery, site, capsys):
     with capsys.disabled():
         sys.stdout.write(f"\n{outcome}\n")
     outcome.require()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_twenty_zombies_are_refused(site, capsys):
+    outcome = scenarios.zombies(site, times=20, rate=150)
+    with capsys.disabled():
+        sys.stdout.write(f"\n{outcome}\n")
+    outcome.require()
+    assert outcome.verdict.aborted
