@@ -59,7 +59,7 @@ def _read(line: str, told: str, folder: Path) -> Golden:
         given = json.loads(line)
         [key] = [key for key in _FORMS if key in given]
         value = _value(key, given, folder)
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, LookupError, OSError) as error:
         raise ModelError(
             f'{told}: write {{"text": …}}, {{"sentence1": …, "sentence2": …}} or {{"file": …}}, '
             f'and what is to come of it as "output": …; {error}'

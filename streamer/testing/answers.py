@@ -52,13 +52,20 @@ class Prediction:
         Raises:
             StreamerError: there is no such step, or several.
         """
+        return self._answer(step)["output"]
+
+    def version(self, step: str | None = None) -> str:
+        """Give the version of the model that made a step's answer."""
+        return str(self._answer(step)["version"])
+
+    def _answer(self, step: str | None) -> Any:
         answers = (self.content or {}).get("predictions", {})
         if step is None and len(answers) == 1:
             step = next(iter(answers))
         if step not in answers:
             message = f"name one of the steps {sorted(answers)}; got {step!r}"
             raise StreamerError(message)
-        return answers[step]["output"]
+        return answers[step]
 
 
 @dataclass(frozen=True)

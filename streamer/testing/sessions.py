@@ -79,7 +79,7 @@ class Sessions:
     """Opens fake sessions for the models that are named, true ones for all others."""
 
     def __init__(self, topology: Topology, fakes: Mapping[str, FakeModel]) -> None:
-        unknown = set(fakes) - set(topology.models)
+        unknown = {name.partition("@")[0] for name in fakes} - set(topology.models)
         if unknown:
             message = (
                 f"sessions: '{topology.name}' has no model {sorted(unknown)}; "
@@ -92,8 +92,9 @@ class Sessions:
 
     def open(self, version: Version, ref: ModelRef) -> list[Session]:
         """Open the sessions of one model."""
-        for name, fake in self._fakes.items():
-            if self._topology.models[name] == ref:
+        for name, own in self._topology.models.items():
+            fake = self._fakes.get(f"{name}@{version.manifest.version}", self._fakes.get(name))
+            if fake is not None and _alike(own, ref):
                 session = FakeSession(name, version, fake)
                 self._opened.append(session)
                 return [session]
@@ -103,3 +104,9 @@ class Sessions:
     def mistake(self) -> FakeModelError | None:
         """What a function did wrong first."""
         return next((session.mistake for session in self._opened if session.mistake), None)
+
+
+def _alike(own: ModelRef, ref: ModelRef) -> bool:
+    """Whether a model is meant, be it in a process of its own to be tried."""
+    alone = {"isolation": own.isolation, "sessions": own.sessions}
+    return own == ref.model_copy(update=alone)

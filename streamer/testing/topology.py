@@ -17,6 +17,7 @@ from streamer.pipeline.assembly import assembled
 from streamer.pipeline.events import LineEvents
 from streamer.pipeline.line import Line
 from streamer.pipeline.model import Models
+from streamer.pipeline.swaps import Swaps
 from streamer.records import Headers, TopicPartition
 from streamer.telemetry import Metrics
 from streamer.testing.answers import DeadLetter, Prediction
@@ -66,10 +67,13 @@ class TopologyTest:
 
     Args:
         file: the topology's file.
-        sessions: by the topology's name of a model, a function in its place; other models run.
+        sessions: by the topology's name of a model, a function in its place, or by `NAME@VERSION`
+            for one version of it; other models run.
         partitions: of each topic.
         kafka: a Kafka with a past, or one that fails; a fresh one if left out.
         settings: the daemon's; the defaults if left out, whatever the environment says.
+        serving: by its name in the registry, the version of a model that serves at first; the
+            newest if left out.
         patience: seconds after which unanswered records are an error.
 
     Attributes:
@@ -84,6 +88,7 @@ class TopologyTest:
         partitions: int = 1,
         kafka: FakeKafka | None = None,
         settings: Settings | None = None,
+        serving: Mapping[str, str] | None = None,
         patience: float = _PATIENCE_S,
     ) -> None:
         self._file = Path(file).absolute()
@@ -99,12 +104,17 @@ class TopologyTest:
         self._partitions = partitions
         self._patience = patience
         self._models = Models(self._settings.models, self._sessions.open)
+        self._models.deployed = dict(serving or {})
+        self._swaps: Swaps | None = None
         self._held: list[_Sent] = []
         self._line: Line | None = None
 
     def __enter__(self) -> Self:
         events = LineEvents(self.topology.name, Metrics())
         assembly = assembled(self.topology, self._file, self._models, events)
+        self._swaps = Swaps(
+            self._models, assembly.steps, beside=self._settings.models.swap == "beside"
+        )
         self._line = Line(
             self.topology, assembly, self._settings, events, "test", connections=self.kafka
         )
@@ -170,6 +180,24 @@ class TopologyTest:
             value = json.dumps(value).encode()
         stamp = int(time() * 1000) if timestamp is None else timestamp
         self._held.append(_Sent(topic, value, key, tuple(headers), partition, stamp))
+
+    def serve(self, model: str, version: str) -> None:
+        """Put another version into service while records flow, as a promotion does.
+
+        It is loaded, tried and swapped in between two waves; returns when no wave runs with the
+        one before any more.
+
+        Args:
+            model: its name in the registry, as in `registry:NAME`.
+            version: its version there.
+
+        Raises:
+            ConfigError: the topology has no such model, or the registry no such version.
+            ModelError: it fails what is asked of it; the one before serves on.
+        """
+        if self._swaps is None or not self._models.following(model):
+            raise ConfigError(f"'{self.topology.name}' runs no model of uri registry:{model}")
+        self._swaps.serve(model, version)
 
     def predictions(self) -> list[Prediction]:
         """Give all predictions so far, by partition and in order.

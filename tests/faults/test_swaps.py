@@ -86,7 +86,7 @@ def test_an_operator_promotes_waits_and_goes_back(site):
         told = "version 1 was expected to serve; changed meanwhile by ann: version 2"
         with pytest.raises(ChangedMeanwhileError, match=told):
             promote(Promotion("moods", "1", expected="1", by="bob"), there.settings)
-        with pytest.raises(ModelError, match="moods 3: .*non-finite"):
+        with pytest.raises(ModelError, match=r"moods 3: .*non-finite"):
             promote(Promotion("moods", "3", by="bob"), there.settings)
         back = roll_back("moods", there.settings, by="bob", reason="it was better")
         assert await_fleet("moods", back, there.settings, patience=60) == 2
