@@ -6,6 +6,7 @@ exceptions end here.
 
 from streamer.broker.admin import Admin
 from streamer.broker.backoff import backoff
+from streamer.broker.certificates import certificates
 from streamer.broker.connection import client_settings, wait_for_brokers
 from streamer.broker.consumer import (
     GroupConsumer,
@@ -32,6 +33,7 @@ __all__ = [
     "Reader",
     "backoff",
     "broker_error",
+    "certificates",
     "check_consumer_settings",
     "check_producer_settings",
     "client_settings",

@@ -2,12 +2,21 @@
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+
+from streamer.config.settings import KafkaSettings
 
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
 _SEQUENCE, _UTC_TIME, _GENERALIZED_TIME, _VERSION = 0x30, 0x17, 0x18, 0xA0
+
+
+def certificates(kafka: KafkaSettings) -> dict[str, Callable[[], float]]:
+    """Give, for each certificate in use, what tells when it ends: files change meanwhile."""
+    files = {"ca": kafka.ssl_cafile, "client": kafka.ssl_certfile}
+    return {name: partial(ends_or_nan, path) for name, path in files.items() if path is not None}
 
 
 def ends(path: Path) -> float:

@@ -37,15 +37,29 @@ _OVER_WITH_THE_PRODUCER = (
 """What ends one producer, or one transaction of it, and nothing else."""
 
 _HINTS: dict[type[Exception], str] = {
-    errors.TopicAuthorizationFailedError: "the principal lacks rights on the topic "
-    "(READ and DESCRIBE on sources, WRITE and DESCRIBE on outputs)",
-    errors.GroupAuthorizationFailedError: "the principal lacks READ on the consumer group",
-    errors.TransactionalIdAuthorizationFailedError: "the principal lacks WRITE and DESCRIBE on "
-    "the transactional id",
-    errors.ClusterAuthorizationFailedError: "the principal lacks IDEMPOTENT_WRITE on the cluster",
+    errors.TopicAuthorizationFailedError: "the principal lacks a right on the topic: READ where it "
+    "is read, WRITE where it is written (kafka-acls.sh --add --allow-principal User:… "
+    "--operation Read|Write --topic {name})",
+    errors.GroupAuthorizationFailedError: "the principal lacks READ on the consumer group "
+    "(kafka-acls.sh --add --allow-principal User:… --operation Read --group {name})",
+    errors.TransactionalIdAuthorizationFailedError: "the principal lacks WRITE on the "
+    "transactional id (kafka-acls.sh --add --allow-principal User:… --operation Write "
+    "--transactional-id {name} --resource-pattern-type prefixed)",
+    errors.ClusterAuthorizationFailedError: "the principal lacks a right on the cluster (CREATE to "
+    "make topics: kafka-acls.sh --add --allow-principal User:… --operation Create --topic {name})",
     errors.UnknownTopicOrPartitionError: "the topic does not exist",
     errors.FencedInstanceIdError: "another process uses the same group_instance_id",
 }
+
+
+def _name(error: Exception, doing: str) -> str:
+    """Say what an error is about: its own words, or the last of what was being done."""
+    told = error.args[0] if error.args else None
+    names = sorted(map(str, told)) if isinstance(told, set | frozenset | list | tuple) else [told]
+    if told and all(isinstance(name, str) and " " not in name for name in names):
+        return ", ".join(str(name) for name in names)
+    last = doing.rpartition(" ")[2]
+    return last if " " in doing else "NAME"
 
 
 def broker_error(error: Exception, doing: str) -> BrokerError:
@@ -54,6 +68,8 @@ def broker_error(error: Exception, doing: str) -> BrokerError:
         error, errors.RetriableError | errors.KafkaTimeoutError
     )
     hint = next((text for kind, text in _HINTS.items() if isinstance(error, kind)), None)
+    if hint is not None:
+        hint = hint.format(name=_name(error, doing))
     kind = type(error).__name__
     told = str(error).removeprefix(kind).removeprefix(": ")
     detail = hint or f"{kind}: {told}".removesuffix(": ")

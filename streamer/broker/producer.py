@@ -146,15 +146,15 @@ class Producer:
         except errors.KafkaError as error:
             raise broker_error(error, "opening the producer") from error
         if transactional_id is not None:
-            self._settle()
+            self._settle(transactional_id)
 
-    def _settle(self) -> None:
+    def _settle(self, transactional_id: str) -> None:
         """End what a predecessor of the same transactional id left open."""
         try:
             self._client.init_transactions()
         except errors.KafkaError as error:
             self.close(timeout=0)
-            found = broker_error(error, "opening the producer")
+            found = broker_error(error, f"opening the producer {transactional_id}")
             found.retriable = found.retriable or isinstance(error, FENCED)
             raise found from error
 

@@ -29,6 +29,7 @@ class EmbeddedKafka:
         data_dir: Path | None = None,
         heap_mb: int = DEFAULT_HEAP_MB,
         properties: Mapping[str, str] | None = None,
+        listeners: Mapping[str, str] | None = None,
     ) -> None:
         """Describe the broker; nothing is started yet.
 
@@ -37,11 +38,14 @@ class EmbeddedKafka:
             data_dir: where records are kept; if not given, in a temporary folder, until `close`.
             heap_mb: the JVM's heap, in MiB.
             properties: further settings of the server, named as Kafka names them.
+            listeners: further listeners, on free ports: their protocol by their name.
         """
         self._port = port
         self._data_dir = data_dir
         self._heap_mb = heap_mb
         self._properties = dict(properties or {})
+        self._protocols = dict(listeners or {})
+        self._listeners: dict[str, tuple[str, int]] = {}
         self._temporary: Path | None = None
         self._folder: DataFolder | None = None
         self._node: Node | None = None
@@ -50,6 +54,10 @@ class EmbeddedKafka:
     def bootstrap_servers(self) -> str:
         """The address for clients, once started."""
         return f"{HOST}:{self._port}"
+
+    def address(self, listener: str) -> str:
+        """Give the address of a further listener, once started."""
+        return f"{HOST}:{self._listeners[listener][1]}"
 
     @property
     def pid(self) -> int:
@@ -122,9 +130,18 @@ class EmbeddedKafka:
         path = self._temporary or self._data_dir
         assert path is not None  # noqa: S101 - one of the two is set
         self._folder = DataFolder(path.absolute())
-        controller, free = free_ports(2)
+        controller, free, *more = free_ports(2 + len(self._protocols))
         self._port = self._port or free
+        self._listeners = {
+            name: (protocol, port)
+            for (name, protocol), port in zip(self._protocols.items(), more, strict=True)
+        }
         settings = NodeSettings(
-            _NODE_ID, self._port, {_NODE_ID: controller}, self._folder.logs, self._properties
+            _NODE_ID,
+            self._port,
+            {_NODE_ID: controller},
+            self._folder.logs,
+            self._properties,
+            self._listeners,
         )
         return Node(settings, self._folder, heap_mb=self._heap_mb)

@@ -39,6 +39,8 @@ class NodeSettings:
     log_dir: Path
     extra: Mapping[str, str] = field(default_factory=dict)
     """Further settings, named as Kafka names them; they win over the ones here."""
+    listeners: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    """Further listeners: protocol and port by name."""
 
 
 def server_properties(settings: NodeSettings) -> dict[str, str]:
@@ -46,12 +48,16 @@ def server_properties(settings: NodeSettings) -> dict[str, str]:
     controller = settings.controllers[settings.node_id]
     voters = (f"{node}@{HOST}:{port}" for node, port in settings.controllers.items())
     copies = min(3, len(settings.controllers))
+    own = {"PLAINTEXT": ("PLAINTEXT", settings.port), **settings.listeners}
+    clients = ",".join(f"{name}://{HOST}:{port}" for name, (_, port) in own.items())
+    protocols = ",".join(f"{name}:{protocol}" for name, (protocol, _) in own.items())
     return {
         "process.roles": "broker,controller",
         "node.id": str(settings.node_id),
-        "listeners": f"PLAINTEXT://{HOST}:{settings.port},CONTROLLER://{HOST}:{controller}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{settings.port}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listeners": f"{clients},CONTROLLER://{HOST}:{controller}",
+        "advertised.listeners": clients,
+        "listener.security.protocol.map": f"{protocols},CONTROLLER:PLAINTEXT",
+        "inter.broker.listener.name": "PLAINTEXT",
         "controller.listener.names": "CONTROLLER",
         "controller.quorum.voters": ",".join(voters),
         "log.dirs": str(settings.log_dir),

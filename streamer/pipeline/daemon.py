@@ -11,7 +11,12 @@ from typing import Any
 
 import structlog
 
-from streamer.broker import check_consumer_settings, check_producer_settings, wait_for_brokers
+from streamer.broker import (
+    certificates,
+    check_consumer_settings,
+    check_producer_settings,
+    wait_for_brokers,
+)
 from streamer.config import Settings, Topology, load_topology
 from streamer.deployments.decider import Decider
 from streamer.endpoints import Endpoints
@@ -52,6 +57,8 @@ class Daemon:
         for _, topology in self.topologies:
             topics = topology.source.topics
             self.metrics.topology(topology.name, topology.delivery, topology.group, topics)
+        for name, ends in certificates(settings.kafka).items():
+            self.metrics.certificate(name, ends)
         self.lines: list[Line] = []
         self.serving: Serving | None = None
         self.decider: Decider | None = None

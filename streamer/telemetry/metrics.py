@@ -183,9 +183,9 @@ class Metrics:
         """Models are loaded and checked, after so long."""
         self._startup.set(seconds)
 
-    def certificate(self, name: str, ends: float) -> None:
-        """A certificate in use (`ca`, `client`) ends then, in seconds since 1970."""
-        self._certificate.labels(name).set(ends)
+    def certificate(self, name: str, ends: Callable[[], float]) -> None:
+        """A certificate is in use (`ca`, `client`); `ends` is asked at every scrape."""
+        self._certificate.labels(name).set_function(ends)
 
     def consumed(self, topology: str, records: int) -> None:
         """Records were polled."""

@@ -3,6 +3,7 @@
 from functools import cache
 
 import pytest
+import yaml
 from support import chart
 from support.chart import of_kind
 
@@ -97,6 +98,35 @@ def test_whoever_scales_says_how_many_nobody_else():
     assert stateful["spec"]["replicas"] == 4
 
 
+def test_oauth_is_the_daemons_and_kedas(tmp_path):
+    values = tmp_path / "oauth.yaml"
+    given = {
+        "kafka": {
+            "saslMechanism": "OAUTHBEARER",
+            "oauth": {"tokenUrl": "https://idp.example.com:8443/token", "scope": "kafka"},
+        }
+    }
+    values.write_text(yaml.safe_dump(given), encoding="utf-8")
+    found = chart.rendered(LARGE, values)
+    [deployment] = of_kind(found, "Deployment")
+    environment = {
+        entry["name"]: entry
+        for entry in deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    }
+    assert environment["STREAMER_KAFKA__OAUTH_CLIENT_ID"]["valueFrom"]["secretKeyRef"]["name"]
+    file = environment["STREAMER_KAFKA__OAUTH_CLIENT_SECRET_FILE"]["value"]
+    assert file == "/etc/streamer/kafka-auth/password"
+    assert "STREAMER_KAFKA__SASL_PLAIN_USERNAME" not in environment
+    [proof] = of_kind(found, "TriggerAuthentication")
+    told = {entry["parameter"]: entry for entry in proof["spec"]["configMapTargetRef"]}
+    [kept] = [m for m in of_kind(found, "ConfigMap") if m["metadata"]["name"].endswith("-keda")]
+    url = kept["data"][told["oauthTokenEndpointUri"]["key"]]
+    assert url == environment["STREAMER_KAFKA__OAUTH_TOKEN_URL"]["value"]
+    [policy] = of_kind(found, "NetworkPolicy")
+    ports = [port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]]
+    assert 8443 in ports
+
+
 def test_only_a_stateful_sets_pods_are_static_members():
     for one in objects(LARGE):
         if one["kind"] not in ("Deployment", "StatefulSet"):
@@ -188,6 +218,11 @@ def test_a_changed_topology_starts_the_pods_anew():
         ('kafka.securityProtocol="SASL_SSL"', "kafka.saslMechanism: needed with SASL_SSL"),
         ('kafka.saslMechanism="PLAIN"', "PLAINTEXT proves no identity"),
         ('kafka.securityProtocol="SASL_SSL";kafka.saslMechanism="PLAIN"', "auth.existingSecret"),
+        ('kafka.securityProtocol="SSL";kafka.saslMechanism="PLAIN"', "proves no identity"),
+        (
+            'kafka.securityProtocol="SASL_SSL";kafka.saslMechanism="OAUTHBEARER"',
+            "kafka.oauth: tokenUrl or tokenFile",
+        ),
         ('models.image="a:1"', "existingClaim or image"),
         ("daemon.autoscaling.enabled=true", "autoscaling.partitions: needed"),
         (

@@ -64,6 +64,14 @@ app.kubernetes.io/component: {{ .name }}
 {{- if and $sasl (ne $kafka.saslMechanism "OAUTHBEARER") (not $kafka.auth.existingSecret) }}
 {{- fail (printf "kafka.auth.existingSecret: needed with %s" $kafka.saslMechanism) }}
 {{- end }}
+{{- if eq $kafka.saslMechanism "OAUTHBEARER" }}
+{{- if eq (empty $kafka.oauth.tokenUrl) (empty $kafka.oauth.tokenFile) }}
+{{- fail "kafka.oauth: tokenUrl or tokenFile" }}
+{{- end }}
+{{- if and $kafka.oauth.tokenUrl (not $kafka.auth.existingSecret) }}
+{{- fail "kafka.auth.existingSecret: needed with oauth.tokenUrl" }}
+{{- end }}
+{{- end }}
 {{- if and (empty $kafka.tls.certKey) $kafka.tls.keyKey }}
 {{- fail "kafka.tls.certKey: needed with keyKey" }}
 {{- end }}
@@ -118,11 +126,22 @@ seccompProfile: {type: RuntimeDefault}
 - {name: STREAMER_KAFKA__SASL_MECHANISM, value: {{ . }}}
 {{- end }}
 {{- with $kafka.auth }}
-{{- if and .existingSecret (ne $kafka.saslMechanism "OAUTHBEARER") }}
-- name: STREAMER_KAFKA__SASL_PLAIN_USERNAME
+{{- if .existingSecret }}
+{{- $oauth := eq $kafka.saslMechanism "OAUTHBEARER" }}
+- name: {{ ternary "STREAMER_KAFKA__OAUTH_CLIENT_ID" "STREAMER_KAFKA__SASL_PLAIN_USERNAME" $oauth }}
   valueFrom: {secretKeyRef: {name: {{ .existingSecret }}, key: {{ .usernameKey }}}}
-- {name: STREAMER_KAFKA__SASL_PLAIN_PASSWORD_FILE, value: /etc/streamer/kafka-auth/{{ .passwordKey }}}
+- name: {{ ternary "STREAMER_KAFKA__OAUTH_CLIENT_SECRET_FILE" "STREAMER_KAFKA__SASL_PLAIN_PASSWORD_FILE" $oauth }}
+  value: /etc/streamer/kafka-auth/{{ .passwordKey }}
 {{- end }}
+{{- end }}
+{{- with $kafka.oauth.tokenUrl }}
+- {name: STREAMER_KAFKA__OAUTH_TOKEN_URL, value: {{ . | quote }}}
+{{- end }}
+{{- with $kafka.oauth.scope }}
+- {name: STREAMER_KAFKA__OAUTH_SCOPE, value: {{ . | quote }}}
+{{- end }}
+{{- with $kafka.oauth.tokenFile }}
+- {name: STREAMER_KAFKA__OAUTH_TOKEN_FILE, value: {{ . | quote }}}
 {{- end }}
 {{- with $kafka.tls }}
 {{- if .existingSecret }}

@@ -3,7 +3,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support import pki
 
-from streamer.broker.certificates import ends, ends_or_nan
+from streamer.broker.certificates import certificates, ends, ends_or_nan
+from streamer.config.settings import KafkaSettings
 
 
 @pytest.mark.parametrize("year", [2027, 2049, 2050, 2101])
@@ -36,3 +37,13 @@ def test_what_is_no_certificate_has_no_end(tmp_path, text):
         ends(file)
     assert ends_or_nan(file) != ends_or_nan(file)
     assert ends_or_nan(tmp_path / "missing.pem") != ends_or_nan(tmp_path / "missing.pem")
+
+
+def test_a_renewed_file_has_its_new_end(tmp_path):
+    soon, late = (datetime(year, 1, 1, tzinfo=UTC) for year in (2027, 2030))
+    file = pki.Authority(ends=soon).write(tmp_path / "ca.pem")
+    kafka = KafkaSettings(security_protocol="SSL", ssl_cafile=file)
+    [(name, told)] = certificates(kafka).items()
+    assert (name, told()) == ("ca", soon.timestamp())
+    pki.Authority(ends=late).write(file)
+    assert told() == late.timestamp()

@@ -190,7 +190,7 @@ def test_closing_at_once_waits_for_no_acknowledgement(producer, client):
     [
         (errors.NotLeaderForPartitionError(), True, "NotLeaderForPartitionError"),
         (errors.KafkaTimeoutError("late"), True, "KafkaTimeoutError: late"),
-        (errors.TopicAuthorizationFailedError("t"), False, "the principal lacks rights"),
+        (errors.TopicAuthorizationFailedError("t"), False, "the principal lacks a right"),
         (errors.FencedInstanceIdError(), False, "the same group_instance_id"),
         (errors.ProducerFencedError(), False, "ProducerFencedError"),
     ],

@@ -42,3 +42,15 @@ def test_values_are_written_as_java_reads_them():
 
 def test_letters_beyond_ascii_are_written_by_their_code_units():
     assert rendered({"log.dirs": "/é/𝄞"}) == "log.dirs=/\\u00e9/\\ud834\\udd1e\n"
+
+
+def test_further_listeners_stand_beside_the_plain_one():
+    listeners = {"SAFE": ("SASL_SSL", 9094)}
+    settings = NodeSettings(1, 9092, {1: 9093}, Path("/records"), {}, listeners)
+    properties = server_properties(settings)
+    clients = "PLAINTEXT://127.0.0.1:9092,SAFE://127.0.0.1:9094"
+    assert properties["listeners"] == f"{clients},CONTROLLER://127.0.0.1:9093"
+    assert properties["advertised.listeners"] == clients
+    protocols = "PLAINTEXT:PLAINTEXT,SAFE:SASL_SSL,CONTROLLER:PLAINTEXT"
+    assert properties["listener.security.protocol.map"] == protocols
+    assert properties["inter.broker.listener.name"] == "PLAINTEXT"
