@@ -1,7 +1,9 @@
 """The Kafka in memory against the true one: the same script, the same observations."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from threading import Event
 from uuid import uuid4
 
 import pytest
@@ -18,7 +20,7 @@ from streamer.pipeline.connections import KafkaConnections
 from streamer.records import OutRecord, TopicPartition
 from streamer.testing import FakeKafka
 
-QUIET_ROUNDS = 8
+QUIET_ROUNDS = 30
 MAX_POLL_INTERVAL_S = 2.0
 
 
@@ -152,15 +154,26 @@ class Script:
         quiet = [0, None]
 
         def same():
-            for consumer in consumers:
-                self.poll(consumer)
             now = [consumer.group_metadata().generation_id for consumer in consumers]
             now += [sorted(assignment.epochs().items()) for assignment in assignments]
             quiet[:] = [quiet[0] + 1 if now == quiet[1] else 0, now]
             fair = all(len(held.epochs()) == 2 // len(consumers) for held in assignments)
             return fair and now[0] == now[len(consumers) - 1] and quiet[0] > QUIET_ROUNDS
 
-        eventually(same, "the partitions are shared out")
+        done = Event()
+
+        def poll(consumer):
+            while not done.is_set():
+                self.poll(consumer)
+
+        with ThreadPoolExecutor() as pool:  # each by a thread of its own, as daemons do
+            polling = [pool.submit(poll, consumer) for consumer in consumers]
+            try:
+                eventually(same, "the partitions are shared out")
+            finally:
+                done.set()
+            for one in polling:
+                one.result()
 
     def reading(self, consumer):
         first, second = self.first, self.second
@@ -266,7 +279,6 @@ class Script:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.long  # two members polled by one thread do not always come to share partitions
 def test_the_kafka_in_memory_does_what_the_true_one_does(broker, topics):
     with ExitStack() as stack:
         fake = Script(FakeSide(), stack).play()
