@@ -1,3 +1,51 @@
 """Image architectures that are compared with transformers, by task."""
 
-CASES: tuple[tuple[str, str], ...] = ()
+_CLASSIFIERS = (
+    "ViT",
+    "DeiT",
+    "BEiT",
+    "Data2VecVision",
+    "ViT-MSN",
+    "DINOv2",
+    "DINOv2 with registers",
+    "Hiera",
+    "Swin",
+    "Swin V2",
+    "FocalNet",
+    "ConvNeXT",
+    "ConvNeXT V2",
+    "ResNet",
+    "BiT",
+    "RegNet",
+    "MobileNet V1",
+    "MobileNet V2",
+    "EfficientNet",
+    "MobileViT",
+    "MobileViT V2",
+    "PoolFormer",
+    "SwiftFormer",
+    "SegFormer",
+    "PVT",
+    "PVT V2",
+    "CvT",
+    "LeViT",
+    "SigLIP",
+    "CLIP",
+)
+_DETECTORS = (
+    "DETR",
+    "Table Transformer",
+    "Conditional DETR",
+    "DAB-DETR",
+    "Deformable DETR",
+    "YOLOS",
+    "RT-DETR",
+    "RT-DETR V2",
+    "D-FINE",
+)
+_FEATURES = ("ViT", "DINOv2", "ConvNeXT")
+CASES: tuple[tuple[str, str], ...] = (
+    *(("image-classification", name) for name in _CLASSIFIERS),
+    *(("object-detection", name) for name in _DETECTORS),
+    *(("image-feature-extraction", name) for name in _FEATURES),
+)
