@@ -18,7 +18,11 @@ from streamer.postprocess.zero_shot import ZeroShot
 from streamer.tasks import TASKS, WRITING, task_named
 
 _OF_VECTORS: Mapping[str, Callable[[Manifest], Interpreter]] = MappingProxyType(
-    {"sentence-similarity": similarity, "feature-extraction": Features}
+    {
+        "sentence-similarity": similarity,
+        "feature-extraction": Features,
+        "image-feature-extraction": Features,
+    }
 )
 
 

@@ -11,6 +11,7 @@ from streamer.postprocess.arrays import Floats, as_floats, finite_rows, rows_che
 from streamer.records import ModelInput
 
 _PER_TOKEN = 3
+_PER_PLACE = 4
 
 
 class Pooling:
@@ -37,6 +38,8 @@ class Pooling:
     ) -> tuple[Floats, NDArray[np.bool_]]:
         """Give each item's vector, [N, D], and which of them are numbers; the others are 0."""
         values = self._values(outputs, inputs)
+        if values.ndim == _PER_PLACE and self._output.pooling == "mean":
+            values = values.mean(axis=(2, 3))
         vectors = self._pooled(values, inputs) if values.ndim == _PER_TOKEN else values
         vectors = vectors.reshape(len(inputs), -1)
         finite = finite_rows(vectors)

@@ -55,12 +55,17 @@ def _array(items: dict[str, Any], description: str) -> dict[str, Any]:
 
 _LABELS = _array(_object(label=_LABEL, score=_SCORE), "labels, best first")
 _BOX = _object(xmin=_PIXEL, ymin=_PIXEL, xmax=_PIXEL, ymax=_PIXEL)
+_OBJECT = _object(
+    label=_LABEL,
+    score=_SCORE,
+    box={**_BOX, "description": "pixels of the upright original picture"},
+)
+_POINTS = _array(
+    _object(x={"type": "integer"}, y={"type": "integer"}),
+    "points of the object, where the model gives such; in the order of the model",
+)
 _OBJECTS = _array(
-    _object(
-        label=_LABEL,
-        score=_SCORE,
-        box={**_BOX, "description": "pixels of the upright original picture"},
-    ),
+    {**_OBJECT, "properties": {**_OBJECT["properties"], "landmarks": _POINTS}},
     "objects found, best first",
 )
 
@@ -93,6 +98,16 @@ _FEATURES = {
 }
 
 
+_PICTURE_FEATURES = {
+    "anyOf": [
+        _VECTOR,
+        _array(_VECTOR, "one a patch"),
+        _array(_array(_VECTOR, "a row of places"), "one plane a channel"),
+    ],
+    "description": "the picture's vector, or the model's states where they are not pooled",
+}
+
+
 def _written(key: str) -> dict[str, Any]:
     return _array(_object(**{key: {"type": "string"}}), "one text")
 
@@ -116,6 +131,7 @@ _ALL = (
         served_by=frozenset({"text-classification"}),
     ),
     Task("feature-extraction", _TEXT, _FEATURES, served_by=frozenset({"sentence-similarity"})),
+    Task("image-feature-extraction", frozenset({"image"}), _PICTURE_FEATURES),
     Task("translation", _TEXT, _written("translation_text"), served_by=_SEQ2SEQ, writes=True),
     Task(
         "text2text-generation", _TEXT, _written("generated_text"), served_by=_SEQ2SEQ, writes=True

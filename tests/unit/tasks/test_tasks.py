@@ -13,6 +13,7 @@ def test_each_task_says_what_it_takes_and_gives():
         "token-classification": ["text"],
         "zero-shot-classification": ["text"],
         "feature-extraction": ["text"],
+        "image-feature-extraction": ["image"],
         "translation": ["text"],
         "text2text-generation": ["text"],
         "summarization": ["text"],
