@@ -86,7 +86,7 @@ class Decider:
         with ExitStack() as opened:
             lease = Lease(self._settings.kafka, group_of(names), names.events_topic)
             opened.callback(lease.close)
-            view: _View | None = None
+            view: View | None = None
             while not self._stopping.is_set():
                 if not lease.held(_LOOK_EVERY_S):
                     if view is not None:
@@ -94,14 +94,14 @@ class Decider:
                     self.decides, view = False, None
                     continue
                 if view is None:
-                    view = _View(self._settings)
+                    view = View(self._settings)
                     opened.callback(view.close)
                     self._log.info("decides about rollouts")
                 self.decides = True
                 view.look()
                 self.verdicts = dict(self._decided(view))
 
-    def _decided(self, view: "_View") -> Iterator[tuple[str, Verdict]]:
+    def _decided(self, view: "View") -> Iterator[tuple[str, Verdict]]:
         for model, deployment in view.deployments.items():
             try:
                 rollout = Rollout.of(deployment)
@@ -114,7 +114,7 @@ class Decider:
                 yield model, verdict
 
     def _act(
-        self, view: "_View", model: str, deployment: Deployment, rollout: Rollout, verdict: Verdict
+        self, view: "View", model: str, deployment: Deployment, rollout: Rollout, verdict: Verdict
     ) -> None:
         decision, free = verdict.decision, rollout.decide if rollout.mode != "ab" else "nothing"
         reason = "; ".join(verdict.reasons)
@@ -130,7 +130,7 @@ class Decider:
             self._tell(view, model, deployment, verdict)
 
     def _change(
-        self, view: "_View", model: str, action: str, deployment: Deployment, then: Decide
+        self, view: "View", model: str, action: str, deployment: Deployment, then: Decide
     ) -> None:
         def decide(found: Deployment | None) -> Deployment:
             if found != deployment:
@@ -146,7 +146,7 @@ class Decider:
             "decided", model=model, action=action, serves=written.champion, reason=written.reason
         )
 
-    def _tell(self, view: "_View", model: str, deployment: Deployment, verdict: Verdict) -> None:
+    def _tell(self, view: "View", model: str, deployment: Deployment, verdict: Verdict) -> None:
         """Put a verdict that nobody acts on into the history, once."""
         said = (deployment.at, verdict.decision)
         if self._told.get(model) == said:
@@ -171,7 +171,7 @@ def group_of(names: DeploymentSettings) -> str:
     return GROUP if names.events_topic == standard else f"{GROUP}-{names.events_topic}"
 
 
-class _View:
+class View:
     """What the decider sees: what is deployed, who lives, and all counts."""
 
     def __init__(self, settings: Settings) -> None:

@@ -1,8 +1,8 @@
 """How a candidate is compared with the champion, and which records it answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import ValidationError
 
@@ -14,7 +14,7 @@ from streamer.errors import ConfigError
 from streamer.records import Record
 
 Mode = Literal["canary", "ab", "shadow"]
-_WHOLE = 2**64
+_WHOLE = 2.0**53
 
 
 class Rollout(Rules):
@@ -38,7 +38,16 @@ class Rollout(Rules):
         if deployment.candidate is None:
             return None
         share = deployment.shares.get(deployment.candidate, 0.1)
-        given = {**deployment.rules, "mode": deployment.mode or "canary", "share": share}
+        mode = deployment.mode or "canary"
+        return cls.read({**deployment.rules, "mode": mode, "share": share})
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any]) -> Self:
+        """Read mode, share and rules.
+
+        Raises:
+            ConfigError: one is unknown or wrong.
+        """
         try:
             return cls.model_validate(given)
         except ValidationError as error:
@@ -86,21 +95,34 @@ def trying(
     return decide
 
 
-def splitter(model: str, candidate: str, share: float) -> Callable[[Record], bool]:
-    """Tell which records a candidate answers: a share of the keys, each always on the same side.
+class KeySplit:
+    """Tells which records a candidate answers: a share of the keys, each always on the same side.
 
     A key's place between 0 and 1 is a hash of the key, the model and the candidate; so a greater
     share keeps the keys of a smaller one, another candidate gets others, and every daemon decides
     alike. A record without a key counts by itself: its topic, partition and offset.
     """
-    limit = int(share * _WHOLE)
-    person = blake2b(f"{model}@{candidate}".encode(), digest_size=16).digest()
 
-    def chosen(record: Record) -> bool:
+    def __init__(self, model: str, candidate: str, share: float) -> None:
+        self._share = share
+        self._person = blake2b(f"{model}@{candidate}".encode(), digest_size=16).digest()
+
+    def __call__(self, record: Record) -> bool:
+        """Whether the candidate answers."""
+        return self._place(record) < self._share
+
+    def control(self, record: Record) -> bool:
+        """Whether it is one of the champion's that are timed: as large a share, if there is one."""
+        return self._share <= self._place(record) < 2 * self._share
+
+    def _place(self, record: Record) -> float:
         key = record.key
         if key is None:
             key = f"{record.topic}/{record.partition}/{record.offset}".encode()
-        place = int.from_bytes(blake2b(key, digest_size=8, person=person).digest(), "big")
-        return place < limit
+        digest = blake2b(key, digest_size=8, person=self._person).digest()
+        return (int.from_bytes(digest, "big") >> 11) / _WHOLE
 
-    return chosen
+
+def control(split: Callable[[Record], bool], record: Record) -> bool:
+    """Whether a record of the champion's is timed; all of them are where a split does not say."""
+    return split.control(record) if isinstance(split, KeySplit) else not split(record)

@@ -41,7 +41,7 @@ class Watcher(Protocol):
     """Who else learns of batches and waves: rollouts do, to compare versions."""
 
     def ran(self, version: ModelVersion, items: int, seconds: float) -> None:
-        """A batch was run."""
+        """A batch was run that is to be compared with those of another version."""
 
     def settled(self, topology: str, wave: Wave) -> None:
         """A wave was acknowledged whole; it still has its versions."""
@@ -113,6 +113,7 @@ class LineEvents:
         waste: float,
         seconds: float,
         reason: str,
+        timed: bool,
     ) -> None:
         """A batch was run."""
         with self._lock:
@@ -128,7 +129,7 @@ class LineEvents:
             waste=waste,
             reason=reason,
         )
-        if self._watcher is not None:
+        if timed and self._watcher is not None:
             self._watcher.ran(model, items, seconds)
 
     def staged(self, stage: str, queued: float, worked: float) -> None:
@@ -187,6 +188,7 @@ class LineEvents:
             count=sum(letters.values()),
             reasons={f"{stage}/{reason}": count for (stage, reason), count in letters.items()},
             first=first.rejection.message if first.rejection else "",
+            **(first.trace.ids if first.trace else {}),
         )
 
     def status(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from streamer.config import Settings, Topology
 from streamer.deployments.counts import ArmCounts, Counts, comparison
 from streamer.deployments.deployment import Deployment, now
 from streamer.deployments.ledger import event_record, send
-from streamer.deployments.rollout import Rollout, splitter
+from streamer.deployments.rollout import KeySplit, Rollout
 from streamer.errors import BrokerError, ConfigError, StreamerError
 from streamer.models.successor import check_successor
 from streamer.pipeline.model import Model, Models, ModelVersion
@@ -192,7 +192,7 @@ class Rollouts:
                     steps,
                     Tally(name, trial.deployment.at, model.champion, None),
                     (champion, version),
-                    splitter(name, number, rollout.share),
+                    KeySplit(name, number, rollout.share),
                     topic,
                     lambda: Producer(self._settings.kafka),
                 )

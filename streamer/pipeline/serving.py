@@ -12,7 +12,7 @@ from streamer.deployments import ChangedMeanwhileError, Deployment, Ledger, prom
 from streamer.deployments.deployment import now
 from streamer.deployments.events import Report, Serves, Swapped
 from streamer.deployments.follower import Follower, Reporter
-from streamer.deployments.rollout import Rollout, splitter
+from streamer.deployments.rollout import KeySplit, Rollout
 from streamer.errors import DownloadError, ModelError, StreamerError
 from streamer.pipeline.model import Model, Models
 from streamer.pipeline.step import Step
@@ -191,7 +191,7 @@ class Serving:
             beside: Candidate | None = None
             if rollout is not None and rollout.mode != "shadow" and deployment.candidate:
                 version = deployment.candidate
-                beside = Candidate(version, splitter(name, version, rollout.share))
+                beside = Candidate(version, KeySplit(name, version, rollout.share))
             self._swaps.serve(name, deployment.champion, beside, back=True)
         except StoppedError:
             return

@@ -1,6 +1,6 @@
 """One model at work on a wave: inputs into batches, batches run, results back to their items."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,7 +11,7 @@ from streamer.batch import padded_cost, planned
 from streamer.config.topology import StepConfig
 from streamer.errors import RecordError
 from streamer.infer import OutOfMemoryError, Session
-from streamer.pipeline.model import Model, ModelVersion
+from streamer.pipeline.model import Chosen, Model, ModelVersion
 from streamer.postprocess import Interpreter
 from streamer.records import Answer, Image, Item, ModelInput, Rejection, Stage, Wave
 
@@ -28,13 +28,18 @@ class StepEvents(Protocol):
         waste: float,
         seconds: float,
         reason: str,
+        timed: bool,
     ) -> None:
-        """A batch was run."""
+        """A batch was run; `timed` if it is to be compared with the runs of another version."""
 
 
 @dataclass(slots=True)
 class Part:
-    """One model input of an item, the version that is asked, and what became of it."""
+    """One model input of an item, the version that is asked, and what became of it.
+
+    Attributes:
+        timed: whether the run tells how fast one version is beside another.
+    """
 
     item: Item
     version: ModelVersion
@@ -42,6 +47,7 @@ class Part:
     crop: int | None = None
     box: dict[str, int] | None = None
     result: Any = None
+    timed: bool = False
 
 
 @dataclass(slots=True)
@@ -119,8 +125,8 @@ class Step:
                 version = chosen.of(item)
                 make = self._crops if self.origin else self._whole
                 work.parts += make(item, version)
-        for version in chosen.versions:
-            parts = [part for part in work.parts if part.version is version]
+        for parts in _apart(chosen, work.parts):
+            version = parts[0].version
             for indices in planned([part.given for part in parts], version.bounds):
                 batch = [parts[index] for index in indices]
                 work.running.append(version.submit(partial(self._run, version, batch)))
@@ -203,7 +209,18 @@ class Step:
             waste=waste,
             seconds=seconds,
             reason="full" if full else "wave",
+            timed=batch[0].timed,
         )
+        traces = [part.item.trace for part in batch if part.item.trace is not None]
+        if traces:
+            traces[0].ran(
+                traces,
+                step=self.name,
+                model=version.name,
+                version=version.version_name,
+                items=len(batch),
+                seconds=seconds,
+            )
 
     def _answer(self, item: Item, version: ModelVersion, parts: list[Part]) -> None:
         for part in parts:
@@ -230,6 +247,21 @@ class Step:
     def _rejection(self, stage: Stage, error: BaseException, tries: int = 1) -> Rejection:
         reason = error.reason if isinstance(error, RecordError) else f"{stage}-failed"
         return Rejection(stage, self.name, reason, type(error).__name__, str(error), tries)
+
+
+def _apart(chosen: Chosen, parts: list[Part]) -> Iterable[list[Part]]:
+    """Group what may share batches: by version, and apart what is timed of the champion.
+
+    The champion answers as many records as a candidate in batches of their own, which are then of
+    like sizes: else the one with the larger share looks faster by its larger batches.
+    """
+    if chosen.candidate is None:
+        return [parts] if parts else []
+    groups: dict[tuple[int, bool], list[Part]] = {}
+    for part in parts:
+        part.timed = chosen.timed(part.item)
+        groups.setdefault((id(part.version), part.timed), []).append(part)
+    return groups.values()
 
 
 class _InterpretError(RuntimeError):

@@ -1,39 +1,53 @@
-"""Candidates beside champions, and the one decider of a fleet, on a real broker."""
+"""Candidates beside champions, and the one decider of a fleet, on a real broker.
+
+Two daemons serve all tests of this file: each test puts a candidate of its own beside version 1,
+and leaves version 1 serving alone.
+"""
 
 import json
+from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
-from support.topics import Sent
+from support.daemon import Daemon, Daemons
+from support.topics import Got, Sent, Topics
 from support.versions import version
 from support.waiting import eventually
 
+from streamer.broker import Producer
 from streamer.config import Settings
 from streamer.config.settings import DeploymentSettings, KafkaSettings
-from streamer.deployments import Ledger
-from streamer.deployments.rollout import Rollout, splitter, trying
+from streamer.deployments import Deployment, Ledger, rolling_back
+from streamer.deployments.counts import ArmCounts, Counts
+from streamer.deployments.ledger import event_record, send
+from streamer.deployments.rollout import KeySplit, Rollout, trying
 
 TEXTS = (b"good fine", b"awful bad", b"fine", b"bad")
+LABELS = ("good", "bad", "good", "bad")
+WINDOW = "90s"
 
 
 class Fleet:
-    """Daemons that serve one registered model, and what is written to them."""
+    """Two daemons that serve one registered model, and what is written to them."""
 
-    def __init__(self, broker, topics, daemons, folder) -> None:
+    def __init__(self, topics: Topics, daemons: Daemons) -> None:
         name = uuid4().hex[:8]
-        self.topics = topics
-        self.daemons = daemons
-        self.models = folder / "models"
-        self.names = DeploymentSettings(topic=f"deployments-{name}", events_topic=f"events-{name}")
-        kafka = KafkaSettings(bootstrap_servers=broker)
-        self.settings = Settings(kafka=kafka, deployments=self.names)
+        names = DeploymentSettings(topic=f"deployments-{name}", events_topic=f"events-{name}")
+        kafka = KafkaSettings(bootstrap_servers=topics.brokers)
+        self.settings = Settings(kafka=kafka, deployments=names)
+        self.topics, self.models = topics, daemons.folder / "models"
         self.source = topics.make(4)
         self.sink = f"{self.source}.out"
         made = (self.sink, f"{self.sink}.deadletters", f"{self.sink}.shadow")
-        topics.own(self.names.topic, self.names.events_topic, *made)
+        topics.own(names.topic, names.events_topic, *made)
         self.sent = 0
+        version(self.models, "mood", "1")
+        self.daemons = {one: self._start(daemons, one) for one in ("one", "two")}
+        for daemon in self.daemons.values():
+            daemon.ready()
+        self.ledger = Ledger(self.settings)
 
-    def start(self, instance: str):
+    def _start(self, daemons: Daemons, instance: str) -> Daemon:
         topology = {
             "name": self.source,
             "source": {"topics": [self.source], "format": "text"},
@@ -41,13 +55,21 @@ class Fleet:
             "steps": {"mood": {"model": "mood"}},
             "sink": {"topic": self.sink},
         }
-        return self.daemons.start(
+        names = self.settings.deployments
+        return daemons.start(
             topology,
             INSTANCE=instance,
-            DEPLOYMENTS__TOPIC=self.names.topic,
-            DEPLOYMENTS__EVENTS_TOPIC=self.names.events_topic,
+            DEPLOYMENTS__TOPIC=names.topic,
+            DEPLOYMENTS__EVENTS_TOPIC=names.events_topic,
             DEPLOYMENTS__HEARTBEAT="1s",
         )
+
+    def status(self) -> dict[str, dict]:
+        return {
+            name: json.loads(daemon.get("/status")[1])
+            for name, daemon in self.daemons.items()
+            if daemon.process.poll() is None
+        }
 
     def send(self, count: int = 200) -> None:
         """Write records of 500 keys."""
@@ -57,100 +79,124 @@ class Fleet:
         ]
         self.sent += self.topics.send(self.source, records)
 
-    @property
-    def ledger(self) -> Ledger:
-        return Ledger(self.settings)
-
-    def begin(self, candidate: str, **rollout) -> None:
-        """Put a candidate beside the champion."""
-        given = Rollout.model_validate(rollout)
-        self.ledger.change("mood", given.mode, trying(candidate, given, by="ann"))
+    def begin(self, candidate: str, kind: str, **rollout) -> Deployment:
+        """Add a version, and put it beside the champion."""
+        version(self.models, "mood", candidate, kind)
+        given = Rollout.model_validate({"max_time": WINDOW, **rollout})
+        decide = trying(candidate, given, by="ann", expected="1")
+        return self.ledger.change("mood", given.mode, decide)
 
     def ended(self) -> bool:
         """Send more, and look whether the rollout has ended."""
         self.send()
         return self.ledger.read()["mood"].candidate is None
 
-    def answers(self) -> list:
-        return self.topics.read(self.sink)
+    def taken_back(self) -> str:
+        """Wait until the rules take the candidate back; give their reason."""
+        eventually(self.ended, "the candidate is taken back", every=0.5)
+        now = self.ledger.read()["mood"]
+        assert (now.champion, now.candidate) == ("1", None)
+        change = self.ledger.history("mood")[-1]
+        assert (change.action, change.by.split(",")[0]) == ("rollback", "the rules")
+        assert "max_time" not in now.reason.split(";")[0]
+        return now.reason
+
+    def answers(self, topic: str | None = None) -> list[Got]:
+        """Read the predictions, all of what was sent."""
+        return self.topics.read(topic or self.sink)
 
 
-@pytest.fixture
-def fleet(broker, topics, daemons, tmp_path):
-    version(tmp_path / "models", "mood", "1")
-    return Fleet(broker, topics, daemons, tmp_path)
+@pytest.fixture(scope="module")
+def fleet(broker, kafka_admin, tmp_path_factory) -> Iterator[Fleet]:
+    topics = Topics(broker, kafka_admin)
+    daemons = Daemons(broker, tmp_path_factory.mktemp("fleet"))
+    yield Fleet(topics, daemons)
+    daemons.close()
+    topics.close()
 
 
-def test_a_broken_canary_is_taken_back_by_rule_and_each_key_stays_on_its_side(fleet):
-    running = [fleet.start("one").ready(), fleet.start("two").ready()]
-    version(fleet.models, "mood", "2", "nan")
-    fleet.begin("2", mode="canary", share="30%", max_time="60s")
-    eventually(fleet.ended, "the canary is taken back", every=0.5)
-    eventually(
-        lambda: sum(d.status(fleet.source)["records_in_flight"] for d in running) == 0,
-        "everything is answered",
-    )
-    now = fleet.ledger.read()["mood"]
-    assert (now.champion, now.candidate) == ("1", None)
-    story = [(event.action, event.by) for event in fleet.ledger.history("mood")]
-    assert [action for action, _ in story] == ["first", "canary", "rollback"]
-    assert story[2][1].startswith("the rules, on ")
-    assert "errors: the candidate fails on" in now.reason
-    letters = fleet.topics.read(f"{fleet.sink}.deadletters")
-    assert letters
-    chosen = splitter("mood", "2", 0.3)
+def by(answer: Got) -> str:
+    return answer.json["predictions"]["mood"]["version"]
+
+
+def test_a_canary_that_gives_no_numbers_is_taken_back_and_each_key_stays_on_its_side(fleet):
+    fleet.begin("2", "nan", mode="canary", share="30%")
+    assert "errors: the candidate fails on" in fleet.taken_back()
+    letters = fleet.topics.read(f"{fleet.sink}.deadletters", 1)
+    chosen = KeySplit("mood", "2", 0.3)
     for letter in letters:  # only the candidate failed, and only on its own keys
         assert letter.error("reason") == "non-finite"
         assert chosen(letter)
-    by_key = {answer.key for answer in fleet.answers() if chosen(answer)}
-    assert by_key  # after the rollback the champion answers these keys again
-    assert [daemon.stop() for daemon in running] == [0, 0]
+    told = [daemon["rollouts"] for daemon in fleet.status().values()]
+    assert told == [{}, {}]
 
 
-def test_a_good_canary_is_promoted_and_the_reason_told(fleet):
-    running = fleet.start("one").ready()
-    version(fleet.models, "mood", "2")
-    rules = {"min_samples": 300, "error_floor": "5%", "max_latency_ratio": 20}
-    fleet.begin("2", mode="canary", share="50%", max_time="60s", **rules)
-    eventually(fleet.ended, "the canary is promoted", every=0.5)
-    now = fleet.ledger.read()["mood"]
-    assert (now.champion, now.previous) == ("2", "1")
-    assert "latency: the candidate takes" in now.reason
-    versions = {answer.json["predictions"]["mood"]["version"] for answer in fleet.answers()}
-    assert versions == {"1", "2"}
-    assert running.stop() == 0
+def test_a_canary_that_is_ten_times_slower_is_taken_back(fleet):
+    fleet.begin("3", "slow", mode="canary", share="30%")
+    assert "latency: the candidate takes" in fleet.taken_back()
 
 
-def test_a_shadow_with_wrong_answers_is_taken_back_and_users_never_saw_it(fleet):
-    running = fleet.start("one").ready()
-    version(fleet.models, "mood", "2", "wrong")
-    fleet.send(20)
-    fleet.begin("2", mode="shadow", share="100%", max_time="60s", min_agreement="90%")
-    eventually(fleet.ended, "the shadow is taken back", every=0.5)
-    assert "agreement: the same answer on 0.00%" in fleet.ledger.read()["mood"].reason
-    eventually(lambda: len(fleet.answers()) == fleet.sent, "everything is answered")
-    assert {answer.json["predictions"]["mood"]["version"] for answer in fleet.answers()} == {"1"}
-    aside = fleet.topics.read(f"{fleet.sink}.shadow")
-    assert {answer.json["predictions"]["mood"]["version"] for answer in aside} == {"2"}
-    told = json.loads(running.get("/status")[1])
-    assert told["decider"]["decides"] is True
-    assert running.stop() == 0
+def test_a_canary_with_wrong_answers_is_taken_back_by_what_labels_say(fleet):
+    begun = fleet.begin("4", "wrong", mode="canary", share="30%", accuracy={"margin": "5%"})
+    chosen = KeySplit("mood", "4", 0.3)
+    producer = Producer(fleet.settings.kafka)
+    before = fleet.sent
+
+    def labelled() -> bool:
+        """Join the answers with the labels, as whoever has labels does, and tell the counts."""
+        arms = {"1": [0, 0], "4": [0, 0]}
+        for answer in fleet.answers():
+            number = 4 * (answer.json["source"]["offset"]) + answer.json["source"]["partition"]
+            if number >= before and by(answer) in arms:
+                best = answer.json["predictions"]["mood"]["output"][0]["label"]
+                arms[by(answer)][0] += 1
+                arms[by(answer)][1] += best == LABELS[number % 4]
+                assert chosen(answer) or by(answer) == "1"
+        one, two = (ArmCounts(labelled=n, correct=right) for n, right in arms.values())
+        told = {"model": "mood", "rollout": begun.at, "champion": one, "candidate": two}
+        counts = Counts(daemon="labels", **told)
+        value = counts.model_dump_json().encode()
+        send(producer, [event_record(fleet.settings, value, counts.key.decode())])
+        return fleet.ended()
+
+    eventually(labelled, "the candidate is taken back", every=0.5)
+    producer.close()
+    assert "accuracy: -" in fleet.taken_back()
+
+
+def test_a_shadow_that_disagrees_is_taken_back_and_users_never_saw_it(fleet):
+    fleet.begin("5", "wrong", mode="shadow", share="100%", min_agreement="90%")
+    assert "agreement: the same answer on 0.00%" in fleet.taken_back()
+    assert {by(answer) for answer in fleet.answers(f"{fleet.sink}.shadow")} == {"5"}
+    assert "5" not in {by(answer) for answer in fleet.answers()}
 
 
 def test_of_two_versions_in_an_ab_test_a_person_decides(fleet):
-    running = fleet.start("one").ready()
-    version(fleet.models, "mood", "2", "nan")
-    fleet.begin("2", mode="ab", share="50%", max_time="60s")
+    fleet.begin("6", "nan", mode="ab", share="50%")
 
     def told() -> bool:
         fleet.send()
         return fleet.ledger.history("mood")[-1].action == "verdict: rollback"
 
     eventually(told, "the verdict is told", every=0.5)
-    assert fleet.ledger.read()["mood"].candidate == "2"
-    metrics = running.get("/metrics")[1]
-    assert 'streamer_rollout_info{candidate="2",mode="ab",model="mood"} 1.0' in metrics
+    assert fleet.ledger.read()["mood"].candidate == "6"
+    metrics = fleet.daemons["one"].get("/metrics")[1]
+    assert 'streamer_rollout_info{candidate="6",mode="ab",model="mood"} 1.0' in metrics
     assert 'streamer_rollout_errors{arm="candidate",model="mood"}' in metrics
-    status = json.loads(running.get("/status")[1])["rollouts"]["mood"]
-    assert status["candidate_errors"] == status["candidate_records"] > 0
-    assert running.stop() == 0
+    status = fleet.status()["one"]["rollouts"]["mood"]
+    assert status["candidate_errors"] == status["candidate_records"]
+    fleet.ledger.change("mood", "rollback", rolling_back(by="ann"))
+
+
+def test_after_the_deciders_death_another_daemon_decides_on_the_counts_of_both(fleet):
+    [decider] = [name for name, told in fleet.status().items() if told["decider"]["decides"]]
+    [other] = set(fleet.daemons) - {decider}
+    fleet.begin("7", "good", mode="canary", share="50%", error_floor="5%", max_latency_ratio=20)
+    fleet.send(400)
+    fleet.daemons[decider].kill()
+    eventually(fleet.ended, "the canary is promoted", every=0.5)
+    now = fleet.ledger.read()["mood"]
+    assert (now.champion, now.previous) == ("7", "1")
+    assert now.by.startswith(f"the rules, on {other}/")
+    assert "latency: the candidate takes" in now.reason
+    assert fleet.daemons[other].stop() == 0

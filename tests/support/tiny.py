@@ -83,7 +83,7 @@ def text_model(models: Path, name: str = "mood", **changed: Any) -> Path:
     return folder
 
 
-def slow_model(models: Path, name: str = "slow", products: int = 3) -> Path:
+def slow_model(models: Path, name: str = "slow", products: int = 3, side: int = 2048) -> Path:
     """The same classifier, after large matrix products that change nothing: about a second."""
     folder = text_model(models, name, batch={"max_size": 1})
     model = onnx.load(folder / "model.onnx")
@@ -105,7 +105,7 @@ def slow_model(models: Path, name: str = "slow", products: int = 3) -> Path:
     model.graph.node.extend(steps)
     model.graph.initializer.extend(
         [
-            numpy_helper.from_array(np.array([2048, 2048], np.int64), "side"),
+            numpy_helper.from_array(np.array([side, side], np.int64), "side"),
             numpy_helper.from_array(np.zeros((1, 1), np.float32), "nothing"),
         ]
     )

@@ -2,7 +2,7 @@ import pytest
 from support.items import record
 
 from streamer.deployments.deployment import ChangedMeanwhileError, Deployment
-from streamer.deployments.rollout import Rollout, splitter, trying
+from streamer.deployments.rollout import KeySplit, Rollout, trying
 from streamer.errors import ConfigError
 
 KEYS = [b"user-%d" % number for number in range(50_000)]
@@ -10,35 +10,44 @@ KEYS = [b"user-%d" % number for number in range(50_000)]
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5])
 def test_a_candidate_gets_its_share_of_50_000_keys_within_one_percent(share):
-    chosen = splitter("mood", "2", share)
+    chosen = KeySplit("mood", "2", share)
     got = sum(chosen(record(0, key=key)) for key in KEYS) / len(KEYS)
     assert abs(got - share) <= 0.01
     assert abs(got - share) <= 0.1 * share  # a hundredth of 1% would be missed by a point unseen
 
 
 def test_records_without_key_are_split_one_by_one():
-    chosen = splitter("mood", "2", 0.1)
+    chosen = KeySplit("mood", "2", 0.1)
     records = [record(offset, offset % 7, key=None) for offset in range(50_000)]
     assert abs(sum(map(chosen, records)) / len(records) - 0.1) <= 0.01
     assert [chosen(one) for one in records[:100]] == [chosen(one) for one in records[:100]]
 
 
 def test_a_key_is_always_on_the_same_side_whatever_its_record_and_whoever_asks():
-    first, second = splitter("mood", "2", 0.3), splitter("mood", "2", 0.3)
+    first, second = KeySplit("mood", "2", 0.3), KeySplit("mood", "2", 0.3)
     for at, key in enumerate(KEYS[:2000]):
         assert first(record(at, key=key)) == second(record(at + 7, 3, key=key))
 
 
 def test_a_greater_share_keeps_the_keys_of_a_smaller_one_and_another_candidate_gets_others():
-    small, large = splitter("mood", "2", 0.1), splitter("mood", "2", 0.4)
-    other = splitter("mood", "3", 0.1)
+    small, large = KeySplit("mood", "2", 0.1), KeySplit("mood", "2", 0.4)
+    other = KeySplit("mood", "3", 0.1)
     picked = [one for one in (record(0, key=key) for key in KEYS[:5000]) if small(one)]
     assert all(map(large, picked))
     assert sum(map(other, picked)) < 0.2 * len(picked)
 
 
+def test_as_many_of_the_champions_keys_are_timed_and_none_of_the_candidates():
+    for share, timed in ((0.1, 0.1), (0.5, 0.5), (0.8, 0.2)):
+        split = KeySplit("mood", "2", share)
+        records = [record(0, key=key) for key in KEYS]
+        got = [one for one in records if split.control(one)]
+        assert abs(len(got) / len(KEYS) - timed) <= 0.01
+        assert not any(map(split, got))
+
+
 def test_the_ends_of_a_share_are_nobody_and_everybody():
-    nobody, everybody = splitter("mood", "2", 0.0), splitter("mood", "2", 1.0)
+    nobody, everybody = KeySplit("mood", "2", 0.0), KeySplit("mood", "2", 1.0)
     assert not any(nobody(record(0, key=key)) for key in KEYS[:1000])
     assert all(everybody(record(0, key=key)) for key in KEYS[:1000])
 

@@ -8,6 +8,7 @@ from support.items import at, record
 
 from streamer.batch import BatchBounds
 from streamer.config.topology import ModelRef, StepConfig
+from streamer.deployments.rollout import KeySplit
 from streamer.errors import ModelError, RecordError
 from streamer.pipeline.model import Chosen, Model
 from streamer.pipeline.step import Step
@@ -332,7 +333,10 @@ def test_each_item_is_answered_by_the_version_that_its_wave_chose_for_it(model, 
     versions = [item.answers["double"].version for item in items]
     assert versions == ["8", "7", "7", "8", "7", "7", "8"]
     assert (model.ran, other.ran) == ([[15, 14, 12, 11]], [[16, 13, 10]])
-    assert [(e["model"].version_name, e["items"]) for e in events.batches] == [("7", 4), ("8", 3)]
+    assert sorted((e["model"].version_name, e["items"]) for e in events.batches) == [
+        ("7", 4),
+        ("8", 3),
+    ]
 
 
 def test_a_wave_keeps_its_version_whatever_is_in_service_by_then(model, step):
@@ -342,3 +346,28 @@ def test_a_wave_keeps_its_version_whatever_is_in_service_by_then(model, step):
     step.prepare(one, items, [3])
     step.finish(step.begin(one))
     assert items[0].answers["double"].version == "7"
+
+
+def test_beside_a_candidate_as_many_of_the_champions_items_are_batched_and_timed_apart(events):
+    champion, candidate = Doubler(), Doubler(version="8")
+    step = made(champion, events)
+    split = KeySplit("doubler", "8", 0.25)
+    items = [Item(record(offset, key=None)) for offset in range(400)]
+    one = wave(step, items, Chosen(champion, candidate, split))
+    step.prepare(one, items, list(range(400)))
+    step.finish(step.begin(one))
+    told = {False: 0, True: 0}
+    for batch in events.batches:
+        told[batch["timed"]] += batch["items"]
+    records = [item.record for item in items]
+    timed = sum(split(one) or split.control(one) for one in records)
+    assert told == {True: timed, False: 400 - timed}
+    assert sum(len(batch) for batch in candidate.ran) == sum(map(split, records))
+    assert sum(event["items"] for event in events.batches if event["model"] is champion) == (
+        400 - sum(map(split, records))
+    )
+
+
+def test_without_a_candidate_nothing_is_timed_apart(step, events):
+    run(step, range(20))
+    assert not any(batch["timed"] for batch in events.batches)
