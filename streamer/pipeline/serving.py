@@ -13,7 +13,7 @@ from streamer.deployments.deployment import now
 from streamer.deployments.events import Report, Serves, Swapped
 from streamer.deployments.follower import Follower, Reporter
 from streamer.deployments.rollout import KeySplit, Rollout
-from streamer.errors import DownloadError, ModelError, StreamerError
+from streamer.errors import BrokerError, DownloadError, ModelError, StreamerError
 from streamer.pipeline.model import Model, Models
 from streamer.pipeline.step import Step
 from streamer.pipeline.swaps import Candidate, StoppedError, Swaps
@@ -74,7 +74,7 @@ class Serving:
         what is added to the registry later never comes into service by a restart.
 
         Raises:
-            BrokerError: Kafka does not take it.
+            BrokerError: Kafka does not take it just now.
             ModelError: the newest version fails what is asked of every one.
         """
         for model in self._models:
@@ -101,6 +101,10 @@ class Serving:
             except ChangedMeanwhileError as error:
                 self._log.info("another daemon was first", reason=str(error))
                 self.deployed.update(self._ledger.read())
+            except BrokerError as error:
+                if error.retriable:
+                    raise
+                self._log.warning("what serves cannot be written down", error=str(error))
 
     def start(self, steps: Iterable[Step]) -> None:
         """Serve all that is deployed, then follow it; returns when the first is done."""

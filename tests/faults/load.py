@@ -22,6 +22,10 @@ class Load:
         partitions: how many it has.
         rate: records a second; 0 for as fast as it goes.
         most: records at the most.
+
+    Attributes:
+        sent: how many records are sent.
+        times: when each was, by the monotonic clock.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Load:
         self._pending: list[Any] = []
         self._thread = Thread(target=self._run, name="load", daemon=True)
         self.sent = 0
+        self.times: list[float] = []
         self._thread.start()
 
     def wait_for(self, records: int, patience: float = 600) -> None:
@@ -51,6 +56,12 @@ class Load:
         """Send nothing more; fail if a record was not acknowledged, else give how many were."""
         self._stopping.set()
         return self.finish()
+
+    def abandon(self) -> None:
+        """Send nothing more, whatever became of what was sent: the test has failed."""
+        self._stopping.set()
+        self._thread.join()
+        self._producer.close(timeout=0)
 
     def finish(self) -> int:
         """Wait until all is sent and acknowledged."""
@@ -76,6 +87,7 @@ class Load:
 
     def _send(self, number: int) -> None:
         record = text_of(number)
+        self.times.append(time.monotonic())
         self._pending.append(
             self._producer.send(
                 self._topic,

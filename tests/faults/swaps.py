@@ -6,16 +6,21 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
+from threading import Event, Thread
 from uuid import uuid4
 
+from kafka import KafkaConsumer, TopicPartition
 from support.daemon import Daemon, command
 from support.waiting import eventually
 
 from faults import versions
 from faults.flow import Delivery, Flow, Site
 from faults.ledger import Verdict
+from faults.load import Load
 from streamer.config import Settings
 from streamer.config.settings import DeploymentSettings, KafkaSettings, ModelSettings
 from streamer.deployments import Deployment, Ledger, promoting
@@ -135,6 +140,118 @@ def made_by(found: Verdict) -> set[str]:
     }
 
 
-def wait_a_little(seconds: float) -> None:
-    """Let records flow."""
-    time.sleep(seconds)
+class Arrivals:
+    """When each record's answer came, from a reader of what is committed."""
+
+    def __init__(self, there: Fleet, load: Load) -> None:
+        self._load = load
+        self._stopping = Event()
+        self._consumer = KafkaConsumer(
+            bootstrap_servers=there.site.brokers.split(","),
+            group_id=None,
+            isolation_level="read_committed",
+            fetch_max_wait_ms=50,
+        )
+        places = [TopicPartition(there.flow.sink, number) for number in (0, 1)]
+        self._consumer.assign(places)
+        self._consumer.seek_to_beginning(*places)
+        self.found: list[tuple[float, float]] = []
+        self._thread = Thread(target=self._run, name="arrivals", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            polled = self._consumer.poll(timeout_ms=100)
+            now = time.monotonic()
+            for records in polled.values():
+                for record in records:
+                    number = int(dict(record.headers)["number"])
+                    self.found.append((now, now - self._load.times[number]))
+
+    def stop(self) -> None:
+        """Read nothing more."""
+        self._stopping.set()
+        self._thread.join()
+        self._consumer.close()
+
+    def p99(self, spans: list[tuple[float, float]]) -> float:
+        """Give the latency, in seconds, that 99% of the answers within these spans stay below."""
+        times = sorted(
+            latency
+            for at, latency in list(self.found)
+            if any(begin <= at <= end for begin, end in spans)
+        )
+        assert times, "no answers came"
+        return times[int(len(times) * 0.99)]
+
+
+@dataclass
+class Swapped:
+    """What many swaps showed.
+
+    Attributes:
+        seconds: what each took, from its deployment to the last wave of the version before.
+        during_s: p99 of the latency while swaps went on.
+        between_s: the same between them.
+        rss_mb: resident memory after each swap.
+    """
+
+    delivery: Delivery
+    verdict: Verdict
+    versions: set[str]
+    back: int
+    seconds: list[float]
+    during_s: float
+    between_s: float
+    rss_mb: list[float]
+
+    def level(self) -> float:
+        """Give memory at the end against memory after the fifth swap, both over some swaps."""
+        return median(self.rss_mb[-10:]) / median(self.rss_mb[5:15])
+
+    def __str__(self) -> str:
+        took = sorted(self.seconds)
+        memory = " ".join(f"{one:.0f}" for one in self.rss_mb[:: max(len(self.rss_mb) // 12, 1)])
+        return (
+            f"{len(took)} swaps, {self.delivery}: {self.verdict}; back {self.back}; a swap takes "
+            f"{median(took):.2f} s, at the most {took[-1]:.2f}; p99 {self.during_s * 1000:.0f} ms "
+            f"while one goes on, {self.between_s * 1000:.0f} ms between; memory at the end "
+            f"{self.level():.3f} of that after five: {memory} MiB"
+        )
+
+
+def many(
+    site: Site, delivery: Delivery, *, swaps: int, rate: float, delay_ms: float, rest_s: float
+) -> Swapped:
+    """Swap again and again under load, with rests in between to compare with."""
+    with fleet(site, delivery) as there:
+        for number in range(1, swaps + 2):
+            versions.add(there.registry, str(number))
+        there.promote("1")
+        load = there.flow.load(rate=rate)
+        daemon = there.flow.daemon(delay_ms=delay_ms, **there.environment).ready()
+        arrivals = Arrivals(there, load)
+        there.flow.at_work()
+        spans, rests, memory = [], [], []
+        time.sleep(rest_s * 3)
+        for number in range(2, swaps + 2):
+            began = time.monotonic()
+            there.promote(str(number))
+            eventually(lambda n=str(number): there.state(daemon)["version"] == n, "it serves", 120)
+            ended = time.monotonic()
+            spans.append((began, ended))
+            time.sleep(rest_s)
+            rests.append((ended + rest_s / 4, time.monotonic()))
+            memory.append(daemon.rss_mb())
+        found = there.flow.finished()
+        arrivals.stop()
+        return Swapped(
+            delivery,
+            found,
+            made_by(found),
+            steps_back(found, there.flow.source),
+            [end - begin for begin, end in spans],
+            arrivals.p99(spans),
+            arrivals.p99(rests),
+            memory,
+        )

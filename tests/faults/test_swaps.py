@@ -1,10 +1,12 @@
 """Versions come and go while records flow: nothing lost, nothing twice, never back."""
 
+import sys
+
 import pytest
 from support.waiting import eventually
 
 from faults import versions
-from faults.swaps import fleet, made_by, steps_back
+from faults.swaps import fleet, made_by, many, steps_back
 from streamer.deployments import ChangedMeanwhileError, Ledger
 from streamer.errors import ModelError
 from streamer.operate.fleet import in_service
@@ -106,3 +108,17 @@ def test_an_operator_promotes_waits_and_goes_back(site):
         assert len(in_service(there.settings)[1]) == 1
         code, said = there.command("list")
         assert (code, "1 of 1" in said) == (0, True), said
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("delivery", MODES)
+def test_two_hundred_swaps_under_full_load(delivery, site, capsys):
+    found = many(site, delivery, swaps=200, rate=400, delay_ms=2, rest_s=1)
+    with capsys.disabled():
+        sys.stdout.write(f"\n{found}\n")
+    assert found.verdict.exactly_once, str(found)
+    assert found.versions == {str(number) for number in range(1, 202)}
+    assert found.back == 0
+    assert found.level() <= 1.05
+    assert found.during_s <= 2 * found.between_s
