@@ -163,8 +163,7 @@ class Flow:
         for daemon in self.daemons:
             daemon.kill()
         if self._load is not None:
-            with contextlib.suppress(Exception):
-                self._load.stop()
+            self._load.abandon()
         self.watch.close()
 
     def __enter__(self) -> Self:

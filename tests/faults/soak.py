@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -150,11 +151,15 @@ def run(minutes: float, rate: float, seed: int, folder: Path) -> tuple[Soak, lis
         soak = Soak(kafka, proxy, flows, random.Random(seed))
         for flow in flows:
             flow.load(rate)
-        soak.start()
-        until = time.monotonic() + minutes * 60
-        while time.monotonic() < until:
-            soak.harm()
-        return soak, [flow.finished() for flow in flows]
+        try:
+            soak.start()
+            until = time.monotonic() + minutes * 60
+            while time.monotonic() < until:
+                soak.harm()
+            return soak, [flow.finished() for flow in flows]
+        except BaseException:
+            traceback.print_exc()  # before all that runs is ended
+            raise
 
 
 def report(soak: Soak, verdicts: list[Verdict], seed: int, took_s: float) -> str:
