@@ -140,8 +140,9 @@ class Daemon:
         serving.first()
         serving.start(step for _, assembly in ready for step in assembly.steps)
         self.rollouts.start(serving.daemon)
-        self.decider = Decider(self._settings, serving.daemon)
-        self.decider.start()
+        if self._settings.deployments.decide:
+            self.decider = Decider(self._settings, serving.daemon)
+            self.decider.start()
         return ready
 
     def _go_back(self, serving: Serving, error: StreamerError) -> bool:

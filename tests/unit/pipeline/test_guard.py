@@ -3,6 +3,7 @@ import pytest
 from streamer.config.topology import DeadLetter
 from streamer.errors import BrokenModelError
 from streamer.pipeline.guard import Guard
+from streamer.pipeline.model import Chosen, ModelVersion
 from streamer.records import Item, Record, Rejection, Slice, Stage, TopicPartition, Wave
 
 
@@ -42,3 +43,17 @@ def test_too_large_a_share_of_the_last_records_stops_it_too() -> None:
 def test_values_that_cannot_be_decoded_never_stop_it() -> None:
     guard = Guard(DeadLetter(topic="dead", max_consecutive=5, window=10))
     assert len(list(guard.checked([wave(*["decode"] * 100)]))) == 1
+
+
+def test_failures_of_a_candidate_are_the_rollouts_matter() -> None:
+    guard = Guard(DeadLetter(topic="dead", max_consecutive=5, max_ratio=1))
+    champion, candidate = ModelVersion.__new__(ModelVersion), ModelVersion.__new__(ModelVersion)
+
+    def tried(*, everything: bool) -> Wave:
+        one = wave(*["infer"] * 10)
+        one.versions["signs"] = Chosen(champion, candidate, lambda _: everything)
+        return one
+
+    assert len(list(guard.checked([tried(everything=True)]))) == 1
+    with pytest.raises(BrokenModelError):
+        list(guard.checked([tried(everything=False)]))
