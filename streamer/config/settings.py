@@ -162,8 +162,8 @@ class DeploymentSettings(Section):
     heartbeat: Duration = 5.0
     """How often a daemon tells what it serves; one that is silent three times as long is gone."""
     decide: bool = True
-    """Whether this process may be the one of the fleet that decides about rollouts; it writes to both
-    topics then."""
+    """Whether this process may be the one of the fleet that decides about rollouts; it writes to
+    both topics then."""
 
 
 class LineSettings(Section):
