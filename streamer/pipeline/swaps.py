@@ -1,7 +1,10 @@
 """Another version put into service while records flow."""
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +17,8 @@ from streamer.pipeline.step import Step
 from streamer.pipeline.verify import verify, warm
 
 _LOOK_EVERY_S = 0.2
+_LEFT_OVER = 15
+"""A priority below that of everything that serves; see setpriority(2)."""
 
 
 class StoppedError(StreamerError):
@@ -144,14 +149,17 @@ class Swaps:
 
     def _try(self, model: Model, version: Version) -> None:
         """Let a version answer in a process of its own: a crash costs that one."""
-        alone = {"isolation": "process", "sessions": 1}
-        with _told(version):
-            tried = self._models.load(version, model.ref.model_copy(update=alone))
-            try:
-                verify(tried)
-            finally:
-                tried.close()
+        with _told(version), ThreadPoolExecutor(1, "trial", initializer=_step_back) as thread:
+            thread.submit(self._tried, model, version).result()
         self._go_on()
+
+    def _tried(self, model: Model, version: Version) -> None:
+        alone = {"isolation": "process", "sessions": 1}
+        tried = self._models.load(version, model.ref.model_copy(update=alone))
+        try:
+            verify(tried)
+        finally:
+            tried.close()
 
     def _replace(
         self, name: str, champion: str, candidate: Candidate | None, *, back: bool
@@ -203,6 +211,13 @@ class Swaps:
     def _go_on(self) -> None:
         if self._stopping():
             raise StoppedError("the process ends")
+
+
+def _step_back() -> None:
+    """Let what serves go first: the calling thread, and what it starts, get what is left over."""
+    if sys.platform == "linux":  # elsewhere it would be the whole process
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, _LEFT_OVER)
 
 
 @contextmanager
