@@ -13,7 +13,7 @@ from streamer.config.explain import explained
 from streamer.config.section import Location, Section, misfits
 from streamer.config.sources import GivenSource, given_to, places, variable
 from streamer.config.topology import TopicName
-from streamer.config.units import Duration, Size
+from streamer.config.units import Duration, Share, Size
 from streamer.errors import ConfigError
 
 
@@ -136,6 +136,21 @@ class LogSettings(Section):
     """Least severity that is logged."""
 
 
+class TraceSettings(Section):
+    """OpenTelemetry traces of records (needs the extra `otel`)."""
+
+    enabled: bool = False
+    """Whether there are any."""
+    endpoint: str | None = None
+    """Where they go, by OTLP over HTTP: `http://collector:4318`; else as `OTEL_EXPORTER_OTLP_…`."""
+    service: str = "streamer"
+    """The service's name in them."""
+    sample: Share = 0.01
+    """Share of the records without a `traceparent` that are traced; with one, its flag decides."""
+    parent: Literal["continue", "link"] = "continue"
+    """Whether a record goes on with the producer's trace, or begins one that is linked to it."""
+
+
 class ModelSettings(Section):
     """Where models are."""
 
@@ -199,6 +214,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
+    traces: TraceSettings = TraceSettings()
     models: ModelSettings = ModelSettings()
     line: LineSettings = LineSettings()
     deployments: DeploymentSettings = DeploymentSettings()

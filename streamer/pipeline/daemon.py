@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import Event, current_thread, main_thread
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -31,6 +31,9 @@ from streamer.pipeline.serving import Serving
 from streamer.pipeline.topics import prepare_topics, topic_findings
 from streamer.runtime import steady_memory
 from streamer.telemetry import Metrics
+
+if TYPE_CHECKING:
+    from streamer.telemetry.traces import Traces
 
 _WATCH_EVERY_S = 0.1
 _RETRY_S = 2.0
@@ -57,6 +60,7 @@ class Daemon:
         for _, topology in self.topologies:
             topics = topology.source.topics
             self.metrics.topology(topology.name, topology.delivery, topology.group, topics)
+        self._traces = _opened_traces(settings)
         for name, ends in certificates(settings.kafka).items():
             self.metrics.certificate(name, ends)
         self.lines: list[Line] = []
@@ -100,6 +104,8 @@ class Daemon:
                 if self.serving is not None:
                     self.serving.stop()
                 self.models.close()
+                if self._traces is not None:
+                    self._traces.close()
         return 0
 
     def _follow_deployments(self) -> None:
@@ -205,6 +211,7 @@ class Daemon:
             self._settings,
             self.events[topology.name],
             transactional_id(self._settings.instance, topology.name),
+            traces=self._traces.line(topology.name, topology.group) if self._traces else None,
         )
         self.lines.append(line)
         self.metrics.line(topology.name, self._settings.line.memory, line.stalled_for)
@@ -324,6 +331,15 @@ class Daemon:
                 for line in self.lines
             },
         }
+
+
+def _opened_traces(settings: Settings) -> "Traces | None":
+    """Open the way for traces, if there are to be any; OpenTelemetry is imported only then."""
+    if not settings.traces.enabled:
+        return None
+    from streamer.telemetry.traces import Traces
+
+    return Traces(settings.traces, settings.instance)
 
 
 def run_topologies(files: Sequence[Path], settings: Settings) -> int:

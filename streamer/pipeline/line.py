@@ -22,7 +22,7 @@ from streamer.pipeline.guard import Guard
 from streamer.pipeline.pace import Pace
 from streamer.pipeline.prepare import Preparer
 from streamer.publish import AtLeastOnce, ExactlyOnce, Outlet
-from streamer.records import Record, TopicPartition, Wave
+from streamer.records import Record, TopicPartition, Tracing, Wave
 from streamer.runtime import Budget, Channel, Closed, Stage, run_line
 
 _RECORD_OVERHEAD_BYTES = 2048
@@ -42,12 +42,14 @@ class Line:
         transactional_id: str,
         *,
         connections: Connections | None = None,
+        traces: Tracing | None = None,
     ) -> None:
         self.topology = topology
         self.assembly = assembly
         self._settings = settings
         self._events = events
         self._transactional_id = transactional_id
+        self._traces = traces
         self._connections = connections or KafkaConnections(settings)
         self._log = structlog.get_logger("line").bind(topology=topology.name)
         self._stopping = Event()
@@ -123,6 +125,8 @@ class Line:
             emptying.start()
             with suppress(Closed):  # a stage has failed; its error is raised below
                 for wave in source.waves(lambda: self._has_room(feed), self._wants_end):
+                    if self._traces is not None:
+                        self._traces.begin(wave)
                     feed.put(self.assembly.enter(wave))
             feed.close()
             source.linger(self._drained.is_set, abandoned=self._at_once.is_set)
@@ -180,7 +184,7 @@ class Line:
             ]
         encoder = Encoder(self.topology)
         guard = Guard(self.topology.deadletter_section)
-        stages.append(Stage("encode", lambda waves: encoder.encoded(guard.checked(waves))))
+        stages.append(Stage("encode", self._encoding(encoder, guard)))
         stages.append(Stage("publish", self._publisher(encoder)))
         return stages
 
@@ -199,6 +203,15 @@ class Line:
             yield from stage.work(items)
 
         return Stage(stage.name, work)
+
+    def _encoding(
+        self, encoder: Encoder, guard: Guard
+    ) -> Callable[[Iterable[Wave]], Iterator[Wave]]:
+        def encoded(waves: Iterable[Wave]) -> Iterator[Wave]:
+            found = encoder.encoded(guard.checked(waves))
+            return found if self._traces is None else map(self._traces.sending, found)
+
+        return encoded
 
     def _publisher(self, encoder: Encoder) -> Callable[[Iterable[Wave]], Iterator[Wave]]:
         topology, connections = self.topology, self._connections
@@ -254,6 +267,8 @@ class Line:
             self._caution.passed(partition, len(part.items))
         self._pace.left(len(wave.items), backlog=self.budget.taken_bytes > 0)
         self._events.published(wave, self.budget.taken_bytes)
+        if self._traces is not None:
+            self._traces.settled(wave)
         self.assembly.models.leave(wave)
 
 

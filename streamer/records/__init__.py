@@ -3,6 +3,8 @@
 from streamer.records.item import Answer, Item, Rejection, Stage
 from streamer.records.record import Headers, OutRecord, Record, TopicPartition
 from streamer.records.sample import Geometry, Image, ModelInput, Pair, Sample, Text, TextPiece
+from streamer.records.trace import Trace
+from streamer.records.tracing import Tracing
 from streamer.records.wave import Slice, Wave
 
 __all__ = [
@@ -22,5 +24,7 @@ __all__ = [
     "Text",
     "TextPiece",
     "TopicPartition",
+    "Trace",
+    "Tracing",
     "Wave",
 ]

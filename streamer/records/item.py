@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from streamer.records.record import OutRecord, Record
 from streamer.records.sample import Image, ModelInput
+from streamer.records.trace import Trace
 
 Stage = Literal["decode", "preprocess", "infer", "postprocess", "encode", "produce"]
 
@@ -52,6 +53,7 @@ class Item:
         rejection: set once; stages pass a rejected item by.
         dropped: the record is to leave no trace but its position (a tombstone with `drop`).
         output: the prediction or the dead letter, set by the encode stage.
+        trace: its part in a distributed trace; None for records that are not traced.
     """
 
     record: Record
@@ -62,6 +64,7 @@ class Item:
     tombstone: bool = False
     dropped: bool = False
     output: OutRecord | None = None
+    trace: Trace | None = None
 
     @property
     def alive(self) -> bool:

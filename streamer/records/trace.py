@@ -1,0 +1,36 @@
+"""A record's part in a distributed trace, if it is traced."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, Self
+
+from streamer.records.record import OutRecord
+
+
+class Trace(Protocol):
+    """What is told of one record; `telemetry` has what listens."""
+
+    @property
+    def ids(self) -> Mapping[str, str]:
+        """What log lines about the record carry: `trace_id`, `span_id`."""
+        ...
+
+    def ran(  # noqa: PLR0913 - one event
+        self,
+        traces: Sequence[Self],
+        *,
+        step: str,
+        model: str,
+        version: str,
+        items: int,
+        seconds: float,
+    ) -> None:
+        """A batch was run that this record, and those of `traces`, had items in."""
+        ...
+
+    def sending(self, output: OutRecord, *, carry: bool) -> OutRecord:
+        """The answer goes out; give it with the trace's context in its headers if `carry`."""
+        ...
+
+    def ended(self, failure: str | None) -> None:
+        """The answer was acknowledged; `failure` says why it is a dead letter, if it is one."""
+        ...
