@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamer.errors import ConfigError, RecordError
 from streamer.models.manifest import Manifest, Output
@@ -16,6 +17,7 @@ from streamer.postprocess.arrays import (
     non_finite,
     rows_checked,
 )
+from streamer.postprocess.hierarchy import Hierarchy
 from streamer.records import ModelInput
 
 _TOP_K = 5
@@ -89,12 +91,32 @@ class Classes(OnePart):
         output = self._manifest.outputs[self._scores]
         scores = rows_checked(as_floats(value, output), self._scores, len(inputs))
         scores = scores.reshape(len(inputs), -1)
-        labels = [self._label(index) for index in range(scores.shape[1])]
-        return self._ranked(scores, labels, function_of(self._manifest, output, len(labels)))
-
-    def _ranked(self, scores: Floats, labels: list[str], function: str) -> list[Any | RecordError]:
+        function = function_of(self._manifest, output, scores.shape[1])
         finite = finite_rows(scores)
         scores = applied(function, np.where(finite[:, None], scores, 0))
+        labels, scores = self._named_scores(output, scores)
+        answers = self._ranked(scores, finite, labels)
+        if self._manifest.parents:
+            hierarchy = Hierarchy(labels, self._manifest.parents)
+            if hierarchy:
+                several = self._manifest.problem_type == "multi_label_classification"
+                shared = function != "sigmoid" and not several
+                _add_parents(answers, hierarchy, labels, scores, shared=shared)
+        return answers
+
+    def _named_scores(self, output: Output, scores: Floats) -> tuple[list[str], Floats]:
+        """Name the columns; that of a background goes, whether `id2label` names it or not."""
+        count = scores.shape[1]
+        if output.background == "last":
+            return [self._label(index) for index in range(count - 1)], scores[:, :-1]
+        if not output.background:
+            return [self._label(index) for index in range(count)], scores
+        first = int(len(self._labels) == count)
+        return [self._label(index + first) for index in range(count - 1)], scores[:, 1:]
+
+    def _ranked(
+        self, scores: Floats, finite: NDArray[np.bool_], labels: list[str]
+    ) -> list[Any | RecordError]:
         count = min(self._top_k, scores.shape[1])
         # the count-th best of each row: only what reaches it is sorted
         bars = np.partition(scores, -count, axis=1)[:, -count, None]
@@ -120,8 +142,24 @@ class Classes(OnePart):
         for row in rows:
             labels = [self._label(key) if isinstance(key, int) else str(key) for key in row]
             scores = np.array([list(row.values())], dtype=np.float32)
-            answers += self._ranked(scores, labels, "none")
+            finite = finite_rows(scores)
+            answers += self._ranked(np.where(finite[:, None], scores, 0), finite, labels)
         return answers
 
     def _label(self, index: int) -> str:
         return self._labels.get(index, f"LABEL_{index}")
+
+
+def _add_parents(
+    answers: Sequence[Any],
+    hierarchy: Hierarchy,
+    labels: Sequence[str],
+    scores: Floats,
+    *,
+    shared: bool,
+) -> None:
+    """Put the groups of each label beside it."""
+    places = {label: index for index, label in enumerate(labels)}
+    for answer, groups in zip(answers, hierarchy.scores(scores, shared=shared), strict=True):
+        for entry in () if isinstance(answer, RecordError) else answer:
+            entry["parents"] = hierarchy.parents(places[entry["label"]], groups)

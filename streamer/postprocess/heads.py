@@ -147,7 +147,10 @@ class HeadReader:
 
     def _scores(self, outputs: Outputs, shape: _Shape) -> tuple[Floats, NDArray[np.bool_]]:
         """Give scores [N, A, labels] without the background, and which items are numbers."""
-        scores = self._joined(outputs, self._scoring, shape)
+        if "indices" in self._heads:  # as NonMaxSuppression takes them: labels before boxes
+            scores = _labels_last(floats_of(outputs, self._heads[self._scoring][0]), shape)
+        else:
+            scores = self._joined(outputs, self._scoring, shape)
         finite = finite_rows(scores)
         scores = applied(self._activation, zeroed(scores, finite))
         if "labels" not in self._heads:
@@ -286,6 +289,13 @@ def _beside(values: Floats, head: Head, items: int, count: int) -> Floats:
         if values.shape[-1] == count:
             return values.reshape(items, -1, count).transpose(0, 2, 1)
     raise _unlike(head[0], values.shape, (items, count))
+
+
+def _labels_last(values: Floats, shape: _Shape) -> Floats:
+    """Turn [N, labels, A] round."""
+    if values.size % (shape.items * shape.count or 1) or values.shape[-1] != shape.count:
+        raise _unlike("scores", values.shape, (shape.items, shape.count))
+    return values.reshape(shape.items, -1, shape.count).transpose(0, 2, 1)
 
 
 def _middles(boxes: Floats) -> Floats:

@@ -53,7 +53,12 @@ def _array(items: dict[str, Any], description: str) -> dict[str, Any]:
     return {"type": "array", "items": items, "description": description}
 
 
-_LABELS = _array(_object(label=_LABEL, score=_SCORE), "labels, best first")
+_SCORED = _object(label=_LABEL, score=_SCORE)
+_GROUPS = _array(_SCORED, "groups of the label, the nearest first; where labels have parents")
+_LABELS = _array(
+    {**_SCORED, "properties": {**_SCORED["properties"], "parents": _GROUPS}},
+    "labels, best first",
+)
 _BOX = _object(xmin=_PIXEL, ymin=_PIXEL, xmax=_PIXEL, ymax=_PIXEL)
 _OBJECT = _object(
     label=_LABEL,

@@ -37,6 +37,10 @@ class Manifest(Section):
     files: dict[str, str] = {}
     """File name to `sha256:…`."""
     id2label: dict[int, str] = {}
+    labels: str | None = None
+    """A file beside the manifest in the place of `id2label`: `.txt` or `.csv`."""
+    parents: dict[str, str] = {}
+    """By label or group, the group that it belongs to."""
     problem_type: (
         Literal["single_label_classification", "multi_label_classification", "regression"] | None
     ) = None
