@@ -5,13 +5,16 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from streamer.config.files import load_section
+from pydantic import ValidationError
+
+from streamer.config.files import explained, load_section
 from streamer.config.options import TaskOptions
 from streamer.errors import ConfigError, ModelError
 from streamer.models.adapted import adapted
 from streamer.models.files import described_file, inside, looked_at, main_file
 from streamer.models.guess import guessed
 from streamer.models.huggingface import from_huggingface
+from streamer.models.labels import read_labels
 from streamer.models.location import (
     CONFIGS,
     MANIFEST,
@@ -75,16 +78,11 @@ def load_version(  # noqa: PLR0913 - what a topology may say of a model
     """
     if task is not None:
         task_named(task)
-    elsewhere = is_elsewhere(uri) and not uri.startswith(REGISTRY)
-    if elsewhere:
-        found = brought(uri, cache)
-        found = newest_version(found) if found.is_dir() else found
-    else:
-        found = locate(uri, beside=beside, models_dir=models_dir, registry=registry)
+    found = located(uri, beside=beside, models_dir=models_dir, registry=registry, cache=cache)
     if found.is_dir() and (found / MANIFEST).is_file():
         version = _described(found)
         picked = uri.startswith(REGISTRY) or Path(uri).name not in (found.name, MANIFEST)
-        if picked and not elsewhere and found.name != version.manifest.version:
+        if picked and not _is_remote(uri) and found.name != version.manifest.version:
             raise ModelError(
                 f"{found / MANIFEST}: version: '{version.manifest.version}' stands in a directory "
                 f"of versions as '{found.name}'; the two must be the same"
@@ -104,8 +102,32 @@ def load_version(  # noqa: PLR0913 - what a topology may say of a model
     return replace(version, manifest=manifest)
 
 
+def located(
+    uri: str,
+    *,
+    beside: Path,
+    models_dir: Path,
+    registry: Folders | None = None,
+    cache: Path | None = None,
+) -> Path:
+    """Find the folder of a version, or the bare model file, and bring it here if it is elsewhere.
+
+    Raises:
+        ConfigError: there is no such model.
+        DownloadError: it is elsewhere and cannot be fetched just now.
+    """
+    if not _is_remote(uri):
+        return locate(uri, beside=beside, models_dir=models_dir, registry=registry)
+    found = brought(uri, cache)
+    return newest_version(found) if found.is_dir() else found
+
+
+def _is_remote(uri: str) -> bool:
+    return is_elsewhere(uri) and not uri.startswith(REGISTRY)
+
+
 def _described(folder: Path) -> Version:
-    manifest = load_section(folder / MANIFEST, Manifest)
+    manifest = _labelled(load_section(folder / MANIFEST, Manifest), folder)
     try:
         task_named(manifest.task)
     except ConfigError as error:
@@ -118,6 +140,21 @@ def _described(folder: Path) -> Version:
     file = described_file(folder, manifest)
     looked_at(file)
     return Version(folder=folder, manifest=manifest, file=file)
+
+
+def _labelled(manifest: Manifest, folder: Path) -> Manifest:
+    """Read the file that labels are in, if they are in one."""
+    if manifest.labels is None:
+        return manifest
+    if manifest.id2label:
+        raise ModelError(f"{folder / MANIFEST}: write labels or id2label, not both")
+    labels, parents = read_labels(inside(folder, manifest.labels))
+    told = manifest.model_dump(exclude_unset=True)
+    told |= {"id2label": labels, "parents": {**parents, **manifest.parents}}
+    try:
+        return Manifest.model_validate({**told, "labels": None})
+    except ValidationError as error:
+        raise ModelError(explained(error, Manifest, str(folder / manifest.labels), {})) from error
 
 
 def _bare(found: Path, task: str | None) -> Version:
