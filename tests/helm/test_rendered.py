@@ -162,7 +162,8 @@ def test_selectors_find_the_pods_and_nothing_of_the_tests():
 
 def test_the_network_policy_lets_out_to_the_brokers_ports_only():
     [policy] = of_kind(objects(LARGE), "NetworkPolicy")
-    dns, kafka, ready = policy["spec"]["egress"]
+    dns, kafka, traces, ready = policy["spec"]["egress"]
+    assert traces["ports"] == [{"port": 4318, "protocol": "TCP"}]
     assert [port["port"] for port in dns["ports"]] == [53, 53]
     assert kafka["ports"] == [{"port": 9093, "protocol": "TCP"}]
     assert kafka["to"] == [{"ipBlock": {"cidr": "10.20.0.0/16"}}]
@@ -223,6 +224,7 @@ def test_a_changed_topology_starts_the_pods_anew():
             'kafka.securityProtocol="SASL_SSL";kafka.saslMechanism="OAUTHBEARER"',
             "kafka.oauth: tokenUrl or tokenFile",
         ),
+        ("traces.enabled=true", "traces.endpoint: needed"),
         ('models.image="a:1"', "existingClaim or image"),
         ("daemon.autoscaling.enabled=true", "autoscaling.partitions: needed"),
         (

@@ -75,6 +75,9 @@ app.kubernetes.io/component: {{ .name }}
 {{- if and (empty $kafka.tls.certKey) $kafka.tls.keyKey }}
 {{- fail "kafka.tls.certKey: needed with keyKey" }}
 {{- end }}
+{{- if and .Values.traces.enabled (not .Values.traces.endpoint) }}
+{{- fail "traces.endpoint: needed when enabled" }}
+{{- end }}
 {{- $models := .Values.models }}
 {{- if and $models.existingClaim $models.image }}
 {{- fail "models: existingClaim or image" }}
@@ -188,6 +191,12 @@ seccompProfile: {type: RuntimeDefault}
 {{- else -}}
 {name: models, emptyDir: {}}
 {{- end }}
+{{- end }}
+
+{{- /* The port of an address, by its scheme where it names none. */}}
+{{- define "streamer.port" -}}
+{{- $url := urlParse . }}
+{{- regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (ternary "443" "80" (eq $url.scheme "https")) }}
 {{- end }}
 
 {{- define "streamer.topologyFile" -}}

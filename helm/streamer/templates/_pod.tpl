@@ -13,6 +13,13 @@
 - {name: STREAMER_MODELS__DIR, value: /models}
 - {name: STREAMER_LINE__DRAIN_TIMEOUT, value: {{ printf "%ds" (int .daemon.drainTimeoutSeconds) }}}
 - {name: STREAMER_LINE__STALL_TIMEOUT, value: {{ printf "%ds" (int .daemon.stallTimeoutSeconds) }}}
+{{- with .root.Values.traces }}
+{{- if .enabled }}
+- {name: STREAMER_TRACES__ENABLED, value: "true"}
+- {name: STREAMER_TRACES__ENDPOINT, value: {{ .endpoint | quote }}}
+- {name: STREAMER_TRACES__SAMPLE, value: {{ .sample | quote }}}
+{{- end }}
+{{- end }}
 - {name: XDG_CACHE_HOME, value: /cache}
 {{- range $variable, $value := .daemon.env }}
 - {name: {{ $variable }}, value: {{ $value | quote }}}
