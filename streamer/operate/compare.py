@@ -13,12 +13,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from streamer.broker import Reader, wait_for_brokers
 from streamer.config import Settings, Topology, load_topology
 from streamer.config.topology import ModelRef
+from streamer.deployments.ledger import deployed
+from streamer.deployments.topics import Tail, there
 from streamer.errors import ConfigError, DecodeError, StreamerError
-from streamer.models import load_version
 from streamer.operate.comparison import Comparison, published, sides
 from streamer.operate.deadletters import moment
 from streamer.operate.lines import prediction_in
 from streamer.operate.report import Example, html_report, json_report
+from streamer.pipeline.model import Models, registered_name
 from streamer.pipeline.replay import Replay
 from streamer.records import Record, Sample, TopicPartition
 
@@ -66,15 +68,18 @@ def compare(comparing: Comparing, settings: Settings) -> int:
         BrokerError: Kafka cannot be reached, or has no such topic.
     """
     topology = load_topology(comparing.file)
-    name, version = _named(comparing.model, topology, comparing.file, settings)
+    models = Models(settings.models)
+    name, version = _named(comparing.model, topology, comparing.file, models)
     times = _times(comparing)
-    uri = candidate_uri(topology.models[name], version, comparing.file, settings)
+    uri = candidate_uri(topology.models[name], version, comparing.file, models)
     with ExitStack() as opened:
-        champion = Replay(topology, comparing.file, settings)
-        opened.callback(champion.close)
-        candidate = Replay(_with(topology, name, uri), comparing.file, settings)
-        opened.callback(candidate.close)
         wait_for_brokers(settings.kafka, give_up_after=_BROKER_PATIENCE_S)
+        serving = _deployed(topology, settings)
+        champion = Replay(topology, comparing.file, settings, deployed=serving)
+        opened.callback(champion.close)
+        trying = _with(topology, name, uri)
+        candidate = Replay(trying, comparing.file, settings, deployed=serving)
+        opened.callback(candidate.close)
         reader = opened.enter_context(Reader(settings.kafka))
         said = _published(reader, topology, times[0]) if comparing.against == "published" else None
         stretch = Stretch(reader, topology.source.topics, times)
@@ -172,7 +177,7 @@ class Stretch:
             yield batch
 
 
-def candidate_uri(ref: ModelRef, version: str, file: Path, settings: Settings) -> str:
+def candidate_uri(ref: ModelRef, version: str, file: Path, models: Models) -> str:
     """Find the version that is to answer: a uri, or a version beside the one that serves.
 
     Raises:
@@ -181,16 +186,17 @@ def candidate_uri(ref: ModelRef, version: str, file: Path, settings: Settings) -
     if "/" in version or ":" in version:
         return version
     if ref.uri.startswith(_REGISTRY):
-        return f"{ref.uri.partition('@')[0]}@{version}"
-    serving = load_version(ref.uri, beside=file.parent, models_dir=settings.models.dir)
-    beside = serving.folder.parent / version
+        uri = f"{ref.uri.partition('@')[0]}@{version}"
+        models.version(ref.model_copy(update={"uri": uri}), file.parent, None)
+        return uri
+    beside = models.version(ref, file.parent, None).folder.parent / version
     if not beside.is_dir():
         hint = "write NAME=VERSION, or NAME=PATH with a '/' in it"
         raise ConfigError(f"--model: there is no {beside}; {hint}")
     return str(beside)
 
 
-def _named(asked: str, topology: Topology, file: Path, settings: Settings) -> tuple[str, str]:
+def _named(asked: str, topology: Topology, file: Path, models: Models) -> tuple[str, str]:
     """Read `NAME=VERSION`; a model is named as in the topology, or as it calls itself.
 
     Raises:
@@ -203,12 +209,21 @@ def _named(asked: str, topology: Topology, file: Path, settings: Settings) -> tu
     if name in used:
         return name, version
     for key in used:
-        found = load_version(
-            topology.models[key].uri, beside=file.parent, models_dir=settings.models.dir
-        )
-        if found.manifest.name == name:
+        if models.version(topology.models[key], file.parent, None).manifest.name == name:
             return key, version
     raise ConfigError(f"--model: {file} has no model '{name}'; it has {', '.join(used)}")
+
+
+def _deployed(topology: Topology, settings: Settings) -> dict[str, str]:
+    """Read which versions of registered models serve; none where nothing was ever deployed."""
+    refs = topology.models.values()
+    if not any(registered_name(ref) for ref in refs) or not there(settings):
+        return {}
+    tail = Tail(settings, settings.deployments.topic)
+    try:
+        return {name: found.champion for name, found in deployed(tail).items()}
+    finally:
+        tail.close()
 
 
 def _with(topology: Topology, name: str, uri: str) -> Topology:

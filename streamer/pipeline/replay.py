@@ -1,6 +1,6 @@
 """Records answered once more, outside any line: nothing is read, written or committed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +34,25 @@ class Replay:
         topology: Topology,
         file: Path,
         settings: Settings,
+        *,
+        deployed: Mapping[str, str] | None = None,
         sessions: SessionsOf = open_sessions,
     ) -> None:
         """Load the models.
+
+        Args:
+            topology: what answers.
+            file: beside which models are looked up.
+            settings: where they are looked up else.
+            deployed: by registered name, the version that serves; the newest if not told.
+            sessions: opens a version's sessions.
 
         Raises:
             ConfigError: steps, tasks, models and source do not fit together.
             ModelError: a model does not load.
         """
         self._models = Models(settings.models, sessions)
+        self._models.deployed = dict(deployed or {})
         self.assembly = assembled(topology, file, self._models, _Silent())
         self._decoder = Decoder(topology.source, self.assembly.kind)
         self._preparer = Preparer(

@@ -51,8 +51,9 @@ class Shadowing:
         topology = Topology.model_validate_json(work.topology)
         self._names = work.steps
         self._models = Models(ModelSettings(dir=Path(work.candidate).parent))
-        self._champion = self._opened(work.champion, work.task)
-        self._candidate = self._opened(work.candidate, work.task)
+        ref = topology.model_of(topology.steps[work.steps[0]])
+        self._champion = self._opened(ref, work.champion, work.task)
+        self._candidate = self._opened(ref, work.candidate, work.task)
         first, second = self._champion.champion, self._candidate.champion
         events = _Events()
         self._steps = [
@@ -69,9 +70,9 @@ class Shadowing:
         events.tally = self._tally
         self._batches = 0
 
-    def _opened(self, folder: str, task: str) -> Model:
-        ref = ModelRef(uri=folder, sessions=1, threads=1)
-        return self._models.open(ref, Path(folder).parent, task)
+    def _opened(self, ref: ModelRef, folder: str, task: str) -> Model:
+        alone = {"uri": folder, "sessions": 1, "threads": 1, "isolation": "none"}
+        return self._models.open(ref.model_copy(update=alone), Path(folder).parent, task)
 
     def run(self, batch: Sequence[Said]) -> Done:
         """Answer a batch; count, and give the answers."""

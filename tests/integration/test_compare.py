@@ -3,6 +3,7 @@
 import json
 from html.parser import HTMLParser
 from time import time
+from uuid import uuid4
 
 import pytest
 import yaml
@@ -11,15 +12,27 @@ from support.daemon import command
 from support.topics import Sent
 from support.versions import picture_version, version
 
+from streamer.config import Settings
+from streamer.config.settings import DeploymentSettings, KafkaSettings
+from streamer.deployments import Ledger, promoting
+
 HOUR_MS = 3_600_000
 
 
 @pytest.fixture
-def streamer(broker, tmp_path):
+def names():
+    mark = uuid4().hex[:8]
+    return DeploymentSettings(topic=f"deployments-{mark}", events_topic=f"events-{mark}")
+
+
+@pytest.fixture
+def streamer(broker, names, tmp_path):
     def call(*arguments: str) -> tuple[int, str]:
         environment = {
             "STREAMER_KAFKA__BOOTSTRAP_SERVERS": broker,
             "STREAMER_MODELS__DIR": str(tmp_path / "models"),
+            "STREAMER_DEPLOYMENTS__TOPIC": names.topic,
+            "STREAMER_DEPLOYMENTS__EVENTS_TOPIC": names.events_topic,
         }
         return command(*arguments, environment=environment, folder=tmp_path)
 
@@ -60,6 +73,24 @@ def test_a_stretch_is_answered_by_both_versions_and_no_position_moves(streamer, 
     assert example["before"]["output"][0]["label"] != example["after"]["output"][0]["label"]
     assert topics.committed("compared", name) == {}
     assert topics.members("compared") == 0
+
+
+def test_a_registered_model_is_compared_as_it_is_deployed_not_as_it_is_newest(
+    streamer, topics, broker, names, tmp_path
+):
+    for number, kind in (("1", "good"), ("2", "wrong"), ("3", "good")):
+        version(tmp_path / "models", "mood", number, kind)
+    kafka = KafkaSettings(bootstrap_servers=broker)
+    settings = Settings(kafka=kafka, deployments=names)
+    topics.own(names.topic, names.events_topic)
+    Ledger(settings).change("mood", "promote", promoting("1", by="ann"))
+    name = topics.make(1)
+    topics.send(name, [b"good", b"bad"])
+    file = write_topology(tmp_path, name, "text", "registry:mood")
+    code, told = streamer("compare", str(file), "--model", "mood=2", "--from", "1h")
+    assert code == 0, told
+    assert "mood 1 against mood 2" in told
+    assert "2 of 2 answers changed" in told
 
 
 def test_changed_answers_are_shown_with_their_pictures_and_nothing_from_elsewhere(
