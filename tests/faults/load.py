@@ -36,6 +36,8 @@ class Load:
             acks="all",
             delivery_timeout_ms=_DELIVERY_MS,
             linger_ms=5,
+            retry_backoff_ms=200,
+            reconnect_backoff_ms=200,
         )
         self._topic = topic
         self._partitions = partitions

@@ -111,6 +111,8 @@ class Watch:
             except errors.KafkaError:
                 self._stopping.wait(0.2)
                 continue
+            if not polled:  # without a broker the client does not wait
+                self._stopping.wait(0.02)
             now = time.monotonic()
             found = [
                 (now, (one.topic, one.partition), one.offset, _source_partition(one))
