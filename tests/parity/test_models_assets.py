@@ -5,27 +5,20 @@ quantised text models give other figures with other batches and processors; tole
 """
 
 import gzip
-import hashlib
 import json
-import shutil
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import pytest
-import yaml
+from parity.real_models import RealModel, check_classifier, lines, opened, picture
 
-from streamer.errors import RecordError
-from streamer.infer import Session, check_fit, open_session
-from streamer.models import Version, load_version
-from streamer.postprocess import Interpreter, interpreter_for
-from streamer.preprocess import Preprocessor, preprocessor_for
+from streamer.infer import check_fit, open_session
+from streamer.models import load_version
+from streamer.postprocess import interpreter_for
+from streamer.preprocess import preprocessor_for
 from streamer.records import Image, Pair, Sample, Text
 
-MANIFESTS = Path(__file__).parent / "manifests"
 CLASSIFIERS = (
     "mobilenet_v1_025_128_int8_nhwc_batch1",
     "mobilenet_v1_050_160_f32_nchw",
@@ -36,94 +29,17 @@ ROUNDED_3 = 5e-4 + 1e-4
 INT8_TEXT = 0.05
 
 
-class Model(NamedTuple):
-    version: Version
-    session: Session
-    preprocessor: Preprocessor
-    interpreter: Interpreter
-    expected: dict[str, Any]
-
-    def answers(self, samples: list[Sample], batch: int | None = None) -> list[Any]:
-        """Take samples all the way, in batches of at most so many parts."""
-        prepared = self.preprocessor.prepare(samples)
-        assert not any(isinstance(parts, RecordError) for parts in prepared)
-        flat = [part for parts in prepared for part in parts]
-        results: list[Any] = []
-        size = batch or len(flat)
-        for at in range(0, len(flat), size):
-            inputs = flat[at : at + size]
-            outputs = self.session.run(self.preprocessor.collate(inputs))
-            results += self.interpreter.interpret(outputs, inputs)
-        ends = np.cumsum([0, *(len(parts) for parts in prepared)])
-        return [self.interpreter.combine(results[begin:end]) for begin, end in pairwise(ends)]
-
-
-def labels_of(name: str, source: Path, assets: Path) -> list[str] | None:
-    if name in CLASSIFIERS:
-        return lines(assets / "image-classification" / "imagenet_labels_1001.txt")
-    if name == "yolox_nano_coco_dyn":
-        return lines(assets / "object-detection" / "coco80_labels.txt")
-    if name == "banking77_minilm_l3_int8":
-        labels: list[str] = json.loads((source / "config.json").read_text())["id2label"]
-        return labels
-    return None
-
-
-def lines(file: Path) -> list[str]:
-    return file.read_text(encoding="utf-8").splitlines()
-
-
 @pytest.fixture
-def model(assets: Path, tmp_path: Path) -> Callable[[str], Model]:
+def model(assets: Path, tmp_path: Path) -> Callable[[str], RealModel]:
     """Make a version directory of a model and open it."""
-
-    def build(name: str) -> Model:
-        (source,) = assets.glob(f"*/{name}")
-        folder = tmp_path / name
-        folder.mkdir()
-        manifest = yaml.safe_load((MANIFESTS / f"{name}.yaml").read_text())
-        manifest["files"] = {}
-        for file in ("model.onnx", "tokenizer.json"):
-            if (source / file).is_file():
-                shutil.copyfile(source / file, folder / file)
-                digest = hashlib.sha256((folder / file).read_bytes()).hexdigest()
-                manifest["files"][file] = f"sha256:{digest}"
-        labels = labels_of(name, source, assets)
-        if labels is not None:
-            manifest["id2label"] = labels
-        (folder / "model.yaml").write_text(yaml.safe_dump(manifest))
-        version = load_version(name, beside=tmp_path, models_dir=tmp_path)
-        session = open_session(version, device="cpu")
-        check_fit(version, session)
-        return Model(
-            version,
-            session,
-            preprocessor_for(version.manifest, folder),
-            interpreter_for(version.manifest, version.manifest.task),
-            json.loads((source / "expected.json").read_text()),
-        )
-
-    return build
-
-
-def picture(file: Path) -> Image:
-    pixels = cv2.imread(str(file))
-    assert pixels is not None
-    return Image(pixels)
+    return lambda name: opened(name, assets, tmp_path)
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_classifiers_say_what_was_noted(name, model, assets):
     built = model(name)
     assert built.session.max_batch == (1 if name.endswith("batch1") else None)
-    examples = built.expected["examples"]
-    pictures: list[Sample] = [picture(assets / example["file"]) for example in examples]
-    for batch in (None, 1):
-        for example, answer in zip(examples, built.answers(pictures, batch), strict=True):
-            noted = example["top5"]
-            assert [entry["label"] for entry in answer] == [label for _, label, _ in noted]
-            for entry, (_, _, score) in zip(answer, noted, strict=True):
-                assert entry["score"] == pytest.approx(score, abs=1e-4)
+    check_classifier(built, assets)
 
 
 @pytest.mark.parametrize("name", DETECTORS)
