@@ -14,11 +14,9 @@ from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 from streamer.errors import ModelError
+from streamer.models.archive import checked_entries
+from streamer.models.content import look_at
 
-_ZIP = b"PK\x03\x04"
-_PICKLE = b"\x80"
-_MOST_GROWTH = 16
-_ALWAYS_FINE_BYTES = 64 * 2**20
 _MOST_JSON_BYTES = 256 * 2**20
 _FILES_OF_SCRIPT = re.compile(r"\b(?:torch|ops\.aten)\.(?:save|from_file)\(")
 _TARGET = re.compile(
@@ -166,28 +164,15 @@ def _json(file: Path, archive: ZipFile, name: str) -> Any:
 
 
 def _opened(file: Path) -> ZipFile:
-    """Open an archive that does not unpack to many times its size."""
-    try:
-        with file.open("rb") as stream:
-            begin = stream.read(4)
-    except OSError as error:
-        raise ModelError(f"{file}: cannot be read: {error.strerror or error}") from error
-    if begin[:1] == _PICKLE:
-        raise ModelError(
-            f"{file}: is a pickle (an old torch.save), which may run any code when it is opened, "
-            "so it never is; write the model as TorchScript, with torch.export, or as ONNX"
-        )
-    if begin != _ZIP:
-        raise ModelError(f"{file}: is no archive of Torch")
+    """Open an archive that is what its name says, and does not unpack to many times its size."""
+    look_at(file)
     try:
         archive = ZipFile(file)
     except BadZipFile as error:
-        raise ModelError(f"{file}: is a damaged archive: {error}") from error
-    unpacked = sum(entry.file_size for entry in archive.infolist())
-    most = max(_MOST_GROWTH * file.stat().st_size, _ALWAYS_FINE_BYTES)
-    if unpacked > most:
+        raise ModelError(f"{file}: is no archive of Torch, or only a part of one") from error
+    try:
+        checked_entries(file, archive.infolist())
+    except ModelError:
         archive.close()
-        raise ModelError(
-            f"{file}: {file.stat().st_size} bytes that unpack to {unpacked}: a zip bomb, no model"
-        )
+        raise
     return archive

@@ -56,8 +56,14 @@ def load_pretrained(
         ModelError: the folder does not hold such a model, or not all of its weights.
         ConfigError: transformers is not installed.
     """
-    transformers = import_transformers()
     folder = version.file.parent
+    if version.file.suffix == ".bin" and not allow_bin:
+        raise ModelError(
+            f"{version.file}: is a pickle; save the weights as safetensors (load the model in "
+            "transformers and save_pretrained it), or, if you trust where it comes from, write "
+            "allow_bin: true at the model in the topology"
+        )
+    transformers = import_transformers()
     _refuse_own_code(version)
     loader = getattr(transformers, auto_class or _auto_class(transformers, version))
     try:
@@ -69,7 +75,7 @@ def load_pretrained(
             folder,
             config=config,
             dtype=_DTYPES.get(precision, "auto"),
-            use_safetensors=version.file.suffix != ".bin" or not allow_bin,
+            use_safetensors=version.file.suffix != ".bin",
             weights_only=True,
             local_files_only=True,
             trust_remote_code=False,

@@ -1,6 +1,7 @@
 """Torch sessions: TorchScript, `torch.export`, and Hugging Face folders."""
 
 import inspect
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -21,6 +22,7 @@ from streamer.models import Version
 from streamer.models.manifest import Manifest, TextInput
 
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+_NUMBERED = re.compile(r"output_\d+")
 _REDUCED = ("float16", "bfloat16")
 
 Call = Callable[[dict[str, Any]], Any]
@@ -159,6 +161,8 @@ class TorchSession(BaseSession):
             return outputs
         names = list(self._manifest.outputs)
         values = list(outputs) if isinstance(outputs, tuple | list) else [outputs]
+        if all(_NUMBERED.fullmatch(name) for name in names):
+            return {f"output_{place}": value for place, value in enumerate(values)}
         if len(names) != len(values):
             raise ModelError(
                 f"outputs: {len(names)} named, but forward gives {len(values)} without names: name "

@@ -10,6 +10,8 @@ from streamer.models.manifest import Manifest
 from streamer.models.weights import refuse_nan
 
 INDEX = "model.safetensors.index.json"
+# Read only where the topology allows it; see `allow_bin` there.
+BIN = "pytorch_model.bin"
 _STEMS = ("model", "saved_model")
 # Folders of a version that hold files for its verification and for its successors.
 _BESIDE = ("golden", "trainable")
@@ -41,6 +43,8 @@ def main_file(folder: Path) -> Path:
         if found:
             names = ", ".join(file.name for file in found)
             raise ModelError(f"{folder}: has several models: {names}; name the file that is meant")
+    if (folder / BIN).is_file():
+        return folder / BIN
     raise ModelError(f"{folder}: has no model.onnx, onnx/model.onnx or model.safetensors")
 
 
@@ -57,6 +61,8 @@ def described_file(folder: Path, manifest: Manifest) -> Path:
         names = sorted(
             file.name for file in folder.iterdir() if _may_be_model(file.name) and file.is_file()
         )
+    if not names and (folder / BIN).is_file():
+        return inside(folder, BIN)
     preferred = [name for name in names if PurePosixPath(name).stem in _STEMS] or names
     if len(preferred) != 1:
         seen = f"found {', '.join(names)}" if names else "found no model file"
@@ -78,7 +84,7 @@ def looked_at(file: Path) -> Graph:
     Raises:
         ModelError: it is not what its name says, reads from outside of its folder, or holds NaN.
     """
-    graph = outside(file)
+    graph = Graph((), (), {}, (), ()) if file.name == BIN else outside(file)
     for name in graph.external:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive:

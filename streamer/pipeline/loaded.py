@@ -43,12 +43,14 @@ def open_sessions(version: Version, ref: ModelRef) -> list[Session]:
         session_options=ref.session_options,
         provider_options=ref.provider_options,
     )
-    sessions = [
-        open_session(
+    sessions: list[Session] = []
+    while len(sessions) < count:
+        session = open_session(
             version, device=ref.device, threads=threads, isolation=ref.isolation, tuning=tuning
         )
-        for _ in range(count)
-    ]
+        sessions.append(session)
+        if session.device != "cpu" and ref.sessions == "auto":
+            break  # a GPU that `auto` found: one session fills it
     check_fit(version, sessions[0])
     return sessions
 

@@ -140,6 +140,14 @@ def test_outputs_without_names_are_all_named_in_their_order(files, outputs, said
         check_fit(built, open_session(built, device="cpu"))
 
 
+def test_outputs_may_be_named_by_their_numbers(files):
+    built = version(files / "model.pt", outputs={"output_1": {"decode": "embedding"}})
+    values = open_session(built, device="cpu").run({"pixels": pictures(2)})
+    with torch.inference_mode():
+        wanted = Net().eval()(torch.from_numpy(pictures(2)))[1].numpy()
+    np.testing.assert_allclose(values["output_1"], wanted, atol=1e-6)
+
+
 def test_an_argument_that_there_is_not_is_said_with_those_there_are(tmp_path):
     class Two(nn.Module):
         def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
@@ -234,7 +242,7 @@ def test_pickles_are_never_opened(tmp_path, monkeypatch):
     torch.save(Net().state_dict(), tmp_path / "weights.pt")
     torch.save(Evil(), tmp_path / "old.pt", _use_new_zipfile_serialization=False)
     for name in ("zipped", "weights", "old"):
-        with pytest.raises(ModelError, match=r"is a pickle .* may run any code when it is opened"):
+        with pytest.raises(ModelError, match=r"is a pickle.* (?:run any|is to run) code"):
             open_session(version(tmp_path / f"{name}.pt"), device="cpu")
     assert opened == []
 
@@ -242,8 +250,8 @@ def test_pickles_are_never_opened(tmp_path, monkeypatch):
 def test_an_archive_that_unpacks_to_many_times_its_size_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "model.pt", "w", zipfile.ZIP_DEFLATED) as bomb:
         for part in range(8):
-            bomb.writestr(f"model/data/{part}", bytes(16 * 2**20))
-    with pytest.raises(ModelError, match="a zip bomb"):
+            bomb.writestr(f"model/data/{part}", bytes(32 * 2**20))
+    with pytest.raises(ModelError, match="zip bomb"):
         open_session(version(tmp_path / "model.pt"), device="cpu")
 
 
@@ -391,7 +399,9 @@ def test_pytorch_model_bin_is_read_only_where_that_is_allowed(bert, tmp_path):
     torch.save(module.state_dict(), folder / "pytorch_model.bin")
     built = folder_version(folder)
     built = Version(built.folder, built.manifest, folder / "pytorch_model.bin")
-    with pytest.raises(ModelError, match="safetensors"):
+    with pytest.raises(
+        ModelError, match=r"is a pickle; save the weights as safetensors .* allow_bin: true"
+    ):
         open_session(built, device="cpu")
     allowed = open_session(built, device="cpu", tuning=Tuning(allow_bin=True))
     np.testing.assert_allclose(
