@@ -87,7 +87,8 @@ def _text_output(source: Source) -> tuple[tuple[str, dict[str, Any]], dict[str, 
     if rank == 2:  # noqa: PLR2004
         return (tensor.name, {"decode": "embedding", "pooling": "none"}), {}
     modes = source.read("1_Pooling/config.json")
-    chosen = [pooling for key, pooling in _POOLING.items() if modes.get(key)]
+    named = modes.get("pooling_mode")
+    chosen = [pooling for key, pooling in _POOLING.items() if modes.get(key) or pooling == named]
     if source.task == "feature-extraction" and not modes:
         chosen = ["none"]  # every token's vector, as transformers' pipeline gives them
     if len(chosen) != 1:
@@ -106,4 +107,5 @@ def _is_entailment(source: Source) -> bool:
 
 def _is_normalized(source: Source) -> bool:
     """Whether sentence-transformers brings vectors to length 1 as its last step."""
-    return source.has("2_Normalize/config.json") or (source.folder / "2_Normalize").is_dir()
+    modules = source.folder / "modules.json"
+    return modules.is_file() and '.Normalize"' in modules.read_text(encoding="utf-8")

@@ -248,3 +248,25 @@ def test_the_schema_knows_every_key_and_writes_defaults_with_units():
     assert schema["$defs"]["Limits"]["properties"]["value"]["default"] == "32MiB"
     assert schema["$defs"]["StepConfig"]["properties"].keys() >= {"from", "model", "task"}
     assert "from_" not in schema["$defs"]["StepConfig"]["properties"]
+
+
+TEXT_STEPS = """
+name: support
+source: {topics: [in], format: text}
+models:
+  m2m: {uri: models/m2m, options: {tgt_lang: de, max_new_tokens: 20}}
+steps:
+  german: {model: m2m, task: translation}
+  french: {model: m2m, task: translation, tgt_lang: fr}
+sink: {topic: out}
+"""
+
+
+def test_what_a_step_says_of_its_task_goes_before_what_the_model_says(tmp_path):
+    (tmp_path / "t.yaml").write_text(TEXT_STEPS)
+    topology = load_topology(tmp_path / "t.yaml")
+    german = topology.model_of(topology.steps["german"])
+    assert (german.options.tgt_lang, german.options.max_new_tokens) == ("de", 20)
+    french = topology.model_of(topology.steps["french"])
+    assert (french.options.tgt_lang, french.options.max_new_tokens) == ("fr", 20)
+    assert topology.models["m2m"].options.tgt_lang == "de"

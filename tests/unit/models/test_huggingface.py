@@ -172,3 +172,94 @@ def test_files_that_are_no_json_are_refused(folder, write_onnx):
     (folder / "config.json").write_text("[]")
     with pytest.raises(ModelError, match="expected an object, found list"):
         load(folder)
+
+
+def texts(folder, write_onnx, output, shape):
+    write_onnx(folder / "model.onnx", TOKENS, {output: ("float32", shape)})
+    write(folder, "tokenizer.json", {})
+
+
+def test_a_model_of_entailment_takes_two_sentences_and_serves_unseen_labels(folder, write_onnx):
+    texts(folder, write_onnx, "logits", ["batch", 3])
+    labels = {"0": "CONTRADICTION", "1": "NEUTRAL", "2": "ENTAILMENT"}
+    config = {"architectures": ["BartForSequenceClassification"], "id2label": labels}
+    write(folder, "config.json", config)
+    judged = load(folder).manifest
+    assert judged.task == "text-classification"
+    assert judged.inputs["text"].pair
+    ranked = load(folder, "zero-shot-classification").manifest
+    assert (ranked.inputs["text"].pair, ranked.inputs["text"].truncation) == (True, "only_first")
+    assert ranked.id2label[2] == "ENTAILMENT"
+
+
+def test_a_tagger_and_an_encoder_are_read_off_their_files(folder, write_onnx):
+    texts(folder, write_onnx, "logits", ["batch", "sequence", 3])
+    config = {"architectures": ["BertForTokenClassification"], "id2label": ["O", "B-A", "I-A"]}
+    write(folder, "config.json", config)
+    tagged = load(folder).manifest
+    assert (tagged.task, tagged.id2label[1]) == ("token-classification", "B-A")
+
+    texts(folder, write_onnx, "last_hidden_state", ["batch", "sequence", 8])
+    write(folder, "config.json", {"architectures": ["BertModel"]})
+    output = load(folder, "feature-extraction").manifest.outputs["last_hidden_state"]
+    assert (output.pooling, output.normalize) == ("none", False)
+    write(folder, "1_Pooling/config.json", {"pooling_mode": "cls"})
+    write(folder, "modules.json", [{"type": "sentence_transformers.models.Normalize"}])
+    output = load(folder, "feature-extraction").manifest.outputs["last_hidden_state"]
+    assert (output.pooling, output.normalize) == ("cls", True)
+
+
+def test_positions_that_stand_for_padding_are_no_room_for_tokens(folder, write_onnx):
+    texts(folder, write_onnx, "logits", ["batch", 2])
+    config = {"architectures": ["RobertaForSequenceClassification"], "model_type": "roberta"}
+    sizes = {"max_position_embeddings": 514, "pad_token_id": 1}
+    write(folder, "config.json", {**config, **sizes})
+    assert load(folder).manifest.inputs["text"].max_length == 512
+
+
+def test_models_that_write_are_read_with_their_prefix_languages_and_limits(folder):
+    (folder / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    tuned = {"summarization": {"prefix": "summarize: ", "max_length": 200}}
+    config = {"architectures": ["T5ForConditionalGeneration"], "task_specific_params": tuned}
+    write(folder, "config.json", config)
+    write(folder, "tokenizer.json", {})
+    written = load(folder).manifest
+    assert written.task == "text2text-generation"
+    assert written.outputs["sequences"].decode == "tokens"
+    assert written.generation.max_new_tokens == 64
+    short = load(folder, "summarization").manifest
+    assert short.inputs["text"].prefix == "summarize: "
+    assert short.generation.max_new_tokens == 199
+
+    config = {"architectures": ["MBartForConditionalGeneration"], "model_type": "mbart"}
+    write(folder, "config.json", config)
+    write(folder, "tokenizer_config.json", {"src_lang": "en_XX"})
+    write(folder, "generation_config.json", {"max_new_tokens": 40, "max_length": 200})
+    translated = load(folder).manifest
+    assert (translated.task, translated.inputs["text"].src_lang) == ("translation", "en_XX")
+    assert translated.generation.max_new_tokens == 40
+
+
+def test_pieces_with_their_own_vocabulary_are_a_tokenizer_too(folder):
+    (folder / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    config = {"architectures": ["M2M100ForConditionalGeneration"], "model_type": "m2m_100"}
+    write(folder, "config.json", config)
+    (folder / "sentencepiece.bpe.model").touch()
+    with pytest.raises(ModelError, match=r"tokenizer\.json is missing"):
+        load(folder)
+    write(folder, "vocab.json", {})
+    text = load(folder).manifest.inputs["text"]
+    assert (text.tokenizer, text.src_lang) == ("sentencepiece.bpe.model", "en")
+
+
+def test_a_model_of_captions_is_read_with_its_pictures_rules(folder):
+    (folder / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    write(folder, "config.json", {"architectures": ["BlipForConditionalGeneration"]})
+    steps = {"size": {"height": 8, "width": 8}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    write(folder, "preprocessor_config.json", steps)
+    with pytest.raises(ModelError, match="what its tokens mean"):
+        load(folder)
+    write(folder, "tokenizer.json", {})
+    told = load(folder).manifest
+    assert told.task == "image-to-text"
+    assert told.inputs["pixel_values"].size.height == 8

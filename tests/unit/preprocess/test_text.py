@@ -126,3 +126,51 @@ def test_string_tensors_take_the_text_itself(model):
     assert [part.cost for part in parts] == [2, 1]
     as_is = model("text-classification", kind="text", tensors={"text": "string"})
     assert as_is.collate(parts_of(as_is, Text("Hi")))["text"].tolist() == [["Hi"]]
+
+
+def test_texts_that_are_too_short_are_padded_to_what_the_model_takes(reader):
+    chosen = reader(min_length=6, tensors={"ids": "ids"})
+    (part,) = parts_of(chosen, Text("a"))
+    assert (part.cost, part.group) == (6, 6)
+    assert chosen.collate([part])["ids"].tolist() == [[CLS, A, SEP, PAD, PAD, PAD]]
+
+
+def test_every_text_may_be_padded_to_the_same_length(reader):
+    chosen = reader(padding="max_length", tensors={"ids": "ids"})
+    parts = parts_of(chosen, Text("a"), Text("a b"))
+    assert {part.group for part in parts} == {None}
+    assert chosen.collate(parts)["ids"].shape == (2, 8)
+
+
+def test_the_other_end_or_the_other_sentence_may_be_cut(reader):
+    (part,) = parts_of(reader(truncation_side="left"), Text("a " * 20 + "b c"))
+    assert part.arrays["input_ids"].tolist() == [CLS, A, A, A, A, B, C, SEP]
+    pair = Pair("a b", "c " * 20)
+    (part,) = parts_of(reader(pair=True, truncation="only_second"), pair)
+    assert part.arrays["input_ids"].tolist() == [CLS, A, B, SEP, C, C, C, SEP]
+
+
+def test_padding_stands_before_the_text_where_the_tokenizer_says_so(reader, folder):
+    file = folder / "tokenizer_config.json"
+    file.write_text('{"padding_side": "left"}')
+    try:
+        chosen = reader()
+    finally:
+        file.unlink()
+    batch = chosen.collate(parts_of(chosen, Text("a b"), Text("c")))
+    assert batch["input_ids"].tolist() == [[CLS, A, B, SEP], [PAD, CLS, C, SEP]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [0, 1, 1, 1]]
+
+
+def test_a_tagger_reads_a_long_text_in_pieces_that_overlap(model):
+    spec = {"kind": "text", "tokenizer": "tokenizer.json", "max_length": 6, "tensors": BERT}
+    text = Text("a b c d e f")
+    (parts,) = model("token-classification", **spec, stride=2).prepare([text])
+    assert [part.context.encoding.offsets[1] for part in parts] == [(0, 1), (4, 5)]
+    assert [part.arrays["input_ids"].tolist()[1:-1] for part in parts] == [
+        [A, B, C, C + 1],
+        [C, C + 1, C + 2, C + 3],
+    ]
+    assert {part.context.text for part in parts} == {text.text}
+    (whole,) = model("token-classification", **spec).prepare([text])
+    assert len(whole) == 1
