@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from streamer.cli.adding import add, export
 from streamer.cli.options import Config, opened
 
 models = typer.Typer(no_args_is_help=True, help="Look at models and try them.")
@@ -13,10 +14,15 @@ Uri = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A folder, a file or registry:NAME; looked up here, then in STREAMER_MODELS__DIR.",
+        help="A folder, a file, registry:NAME, hf:ORG/REPO@COMMIT, models:/NAME/VERSION or a URL; "
+        "paths are looked up here, then in STREAMER_MODELS__DIR.",
         show_default=False,
     ),
 ]
+
+
+for command in (add, export):
+    models.command()(command)
 
 
 @models.command("list")

@@ -17,6 +17,8 @@ from streamer.models.graph import read_graph
 from streamer.models.location import MANIFEST
 from streamer.models.version import Version
 
+# Code, and weights that are pickled: never loaded, so that a version need not carry them.
+_NOT_KEPT = (".bin", ".ckpt", ".joblib", ".msgpack", ".pickle", ".pkl", ".pth", ".py")
 _LEFT_OVER_S = 24 * 3600
 
 
@@ -56,9 +58,9 @@ def pack(
         metrics: figures that go over those of the manifest.
         lineage: where it comes from, the same.
     """
-    files = {file: sha256_of(version.folder / file) for file in _files(version)}
+    files = {file: sha256_of(version.folder / file) for file in files_of(version)}
     manifest = version.manifest
-    content = _content(version)
+    content = described(version)
     content |= {
         "name": name or manifest.name,
         "version": number or manifest.version,
@@ -125,7 +127,7 @@ def publish_remotely(packed: Packed, remote: Remote) -> None:
         raise _there(f"{remote.url}/{version}") from error
 
 
-def _files(version: Version) -> list[str]:
+def files_of(version: Version) -> list[str]:
     """Name the files of a version: all in its folder, or the bare file with its weights."""
     folder = version.folder
     if not version.manifest.files and not any(
@@ -136,10 +138,16 @@ def _files(version: Version) -> list[str]:
         return [file.relative_to(folder).as_posix(), *weights]
     found = (file.relative_to(folder) for file in folder.rglob("*") if file.is_file())
     named = (file for file in found if not any(part.startswith(".") for part in file.parts))
-    return sorted(file.as_posix() for file in named if file.as_posix() != MANIFEST)
+    return sorted(
+        file.as_posix()
+        for file in named
+        if file.as_posix() != MANIFEST
+        and (file.suffix not in _NOT_KEPT or version.folder / file == version.file)
+    )
 
 
-def _content(version: Version) -> dict[str, Any]:
+def described(version: Version) -> dict[str, Any]:
+    """Give the content of a version's `model.yaml`, or of the one that it would have."""
     file = version.folder / MANIFEST
     if file.is_file():
         read: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))

@@ -60,7 +60,7 @@ def try_files(trial: Trial, settings: Settings) -> int:
     failed = 0
     try:
         for batch in _batches(entries(files)):
-            samples = [_sample(entry, predictor.kinds) for entry in batch]
+            samples = [sampled(entry, predictor.kinds) for entry in batch]
             good = [sample for sample in samples if not isinstance(sample, RecordError)]
             outputs = iter(predictor.predict(good))
             for entry, sample in zip(batch, samples, strict=True):
@@ -85,8 +85,13 @@ def _batches(all_entries: Iterator[Entry]) -> Iterator[list[Entry]]:
         yield batch
 
 
-def _sample(entry: Entry, kinds: frozenset[str]) -> Sample | RecordError:
-    """Decode what a file holds the way a source of that format would."""
+def sampled(entry: Entry, kinds: frozenset[str]) -> Sample | RecordError:
+    """Decode what a file holds the way a source of that format would.
+
+    Args:
+        entry: of a file.
+        kinds: what the model takes.
+    """
     value, form = entry.value, _format(entry)
     if form == "text" and kinds == {"pair"}:
         value, form = _pair(entry), "json"

@@ -1,7 +1,7 @@
 """What a Hugging Face folder says beside its weights, and the question where it says too little."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,10 @@ class Source:
     def asking(self, what: str) -> ModelError:
         """Ask for what the files do not say, with the `model.yaml` to complete."""
         graph = self.graph if self.graph.outputs else network(self.config, self.task or "")
+        labels = self.config.get("id2label") or {}
+        if labels:
+            names = labels if isinstance(labels, list) else labels.values()
+            graph = replace(graph, class_labels=tuple(str(name) for name in names))
         lines = template(self.folder / "model.onnx", graph, self.task)
         return ModelError(
             f"{self.folder}: the files there do not say {what}. Or put a model.yaml there, with "
