@@ -1,5 +1,6 @@
 """Torch sessions: TorchScript, `torch.export`, and Hugging Face folders."""
 
+import importlib
 import inspect
 import re
 import warnings
@@ -19,7 +20,7 @@ from streamer.infer.pretrained import load_pretrained
 from streamer.infer.session import TensorInfo
 from streamer.infer.tuning import Tuning
 from streamer.models import Version
-from streamer.models.manifest import Manifest, TextInput
+from streamer.models.manifest import ImageInput, Manifest, TextInput
 
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 _NUMBERED = re.compile(r"output_\d+")
@@ -102,7 +103,7 @@ class TorchSession(BaseSession):
         return call, inputs
 
     def _exported(self, version: Version, tuning: Tuning) -> tuple[Call, dict[str, TensorInfo]]:
-        vet_exported(version.file)
+        needs = vet_exported(version.file)
         if _named(tuning):
             raise ModelError(
                 f"{version.file}: precision {tuning.precision}: a .pt2 computes in the types that "
@@ -110,6 +111,8 @@ class TorchSession(BaseSession):
             )
         torch = self._torch
         try:
+            for module in sorted(needs):
+                importlib.import_module(module)
             program = torch.export.load(version.file)
             if self.device != "cpu":
                 from torch.export.passes import move_to_device_pass
@@ -255,6 +258,8 @@ def _described(manifest: Manifest, takes: list[str]) -> dict[str, TensorInfo]:
             inputs |= {part: TensorInfo(part, tensor.dtype, None) for part in tensor.tensors}
         else:
             inputs[name] = TensorInfo(name, getattr(tensor, "dtype", "int64"), None)
+        if isinstance(tensor, ImageInput) and tensor.mask is not None:
+            inputs[tensor.mask] = TensorInfo(tensor.mask, "int64", None)
     unknown = [name for name in inputs if name not in takes]
     if unknown and not (len(takes) == len(inputs) == 1):
         raise ModelError(f"inputs: forward takes {', '.join(takes)}, but no '{unknown[0]}'")

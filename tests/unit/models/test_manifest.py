@@ -9,10 +9,13 @@ from streamer.models import manifest as module
 from streamer.models.manifest import Manifest
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "models.md"
+DETECTORS = DOCS.with_name("detectors.md")
 SECTIONS = (
     module.ImageInput,
     module.TextInput,
     module.ConstantInput,
+    module.ImageBytesInput,
+    module.ImageSizeInput,
     module.Output,
     module.Nms,
     module.Postprocess,
@@ -35,18 +38,27 @@ def test_the_documentation_s_examples_are_manifests():
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
 def test_every_key_is_documented(section):
-    text = DOCS.read_text(encoding="utf-8")
+    text = documented()
     assert [key for key in section.model_fields if f"`{key}`" not in text] == []
 
 
 def test_every_decoding_is_documented():
-    text = DOCS.read_text(encoding="utf-8")
+    text = documented()
     choices = module.Output.model_fields["decode"].annotation.__args__
-    assert [choice for choice in choices if f"| `{choice}`" not in text] == [
-        "scores",
-        "labels",
-        "count",
-    ]
+    assert [choice for choice in choices if f"| `{choice}`" not in text] == ["sizes", "offsets"]
+
+
+def test_what_is_said_of_well_known_detectors_is_legal():
+    text = DETECTORS.read_text(encoding="utf-8")
+    told = re.findall(r"`(?:\w+: )?(\{(?:decode|kind): [^`]*\})`", text)
+    assert len(told) > 40
+    for one in map(yaml.safe_load, told):
+        section = module.Output if "decode" in one else module.ImageSizeInput
+        assert section.model_validate(one)
+
+
+def documented() -> str:
+    return DOCS.read_text(encoding="utf-8") + DETECTORS.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -78,6 +90,12 @@ def test_what_cannot_be_is_refused(change, said):
     ("change", "said"),
     [
         ({"size": {"height": 4}}, "write {height: H, width: W} or {shortest_edge: S}"),
+        ({"size": {"height": 4, "shortest_edge": 4}}, "write {height: H, width: W}"),
+        ({"size": {}, "resize": "stretch"}, "stretch needs size"),
+        ({"resize": "fit"}, "fit needs size: {longest_edge: L}"),
+        ({"size": {"longest_edge": 4}, "crop_pct": 0.9}, "crop_pct needs"),
+        ({"pad_size": {"height": 4, "width": 4}, "size_divisor": 2}, "not both"),
+        ({"scale": 0}, "scale must not be 0"),
         ({"do_center_crop": True}, "do_center_crop needs crop_size"),
         ({"image_mean": [1, 2]}, r"image_mean needs 3 value\(s\)"),
         ({"image_std": [1, 0, 1]}, "image_std must not be 0"),

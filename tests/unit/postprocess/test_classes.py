@@ -161,3 +161,59 @@ def test_ranking_whole_batches_equals_sorting_each_row(scores, top_k, threshold)
 def test_the_sigmoid_of_large_numbers_does_not_overflow():
     with np.errstate(all="raise", under="ignore"):
         assert sigmoid(np.array([-1000, 0, 1000], np.float32)).tolist() == [0, 0.5, 1]
+
+
+PETS = {"poodle": "dog", "beagle": "dog", "tabby": "cat", "dog": "animal", "cat": "animal"}
+KINDS = {0: "poodle", 1: "beagle", 2: "tabby", 3: "car"}
+
+
+def test_groups_score_the_sum_of_what_is_below_them():
+    rows = interpret(
+        logits([0.5, 0.25, 0.125, 0.125]),
+        {"y": {"decode": "probabilities"}},
+        top_k=2,
+        id2label=KINDS,
+        parents=PETS,
+    )
+    above = [{"label": "dog", "score": 0.75}, {"label": "animal", "score": 0.875}]
+    assert rows == [
+        [
+            {"label": "poodle", "score": 0.5, "parents": above},
+            {"label": "beagle", "score": 0.25, "parents": above},
+        ]
+    ]
+
+
+def test_where_several_labels_hold_a_group_is_as_sure_as_the_surest():
+    [row] = interpret(
+        logits([0.9, 0.8, 0.1, 0.2]),
+        {"y": {"decode": "probabilities"}},
+        id2label=KINDS,
+        parents=PETS,
+        problem_type="multi_label_classification",
+    )
+    assert [(above["label"], round(above["score"], 4)) for above in row[0]["parents"]] == [
+        ("dog", 0.9),
+        ("animal", 0.9),
+    ]
+    assert [entry["parents"] for entry in row if entry["label"] == "car"] == [[]]
+
+
+@pytest.mark.parametrize("labels", [["cat", "dog"], ["background", "cat", "dog"]])
+def test_a_background_takes_part_but_is_no_answer(labels):
+    [row] = interpret(
+        logits([3.0, 1.0, 2.0]),
+        {"y": {"decode": "logits", "background": True}},
+        id2label=dict(enumerate(labels)),
+    )
+    shares = np.exp([3.0, 1.0, 2.0]) / np.exp([3.0, 1.0, 2.0]).sum()
+    assert pairs(row) == [("dog", round(shares[2], 4)), ("cat", round(shares[1], 4))]
+
+
+def test_a_background_may_come_last():
+    [row] = interpret(
+        logits([0.3, 0.1, 0.6]),
+        {"y": {"decode": "probabilities", "background": "last"}},
+        id2label={0: "cat", 1: "dog"},
+    )
+    assert pairs(row) == [("cat", 0.3), ("dog", 0.1)]
