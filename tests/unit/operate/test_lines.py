@@ -59,7 +59,9 @@ def test_a_dead_letter_is_a_line_with_stage_reason_and_message():
         ([{"label": "refund", "score": 1.0}], "refund 1"),
         ({"score": 0.8731}, "0.873"),
         ([{"label": str(n), "score": 0.5} for n in range(8)], "3 more"),
-        ([{"generated_text": "a"}], '{"generated_text": "a"}'),
+        ([{"generated_text": "a"}], "a"),
+        ([{"entity_group": "PER", "score": 0.9, "word": "Anna", "start": 0}], "PER Anna 0.9"),
+        ({"labels": ["a"], "scores": [0.5]}, '{"labels": ["a"], "scores": [0.5]}'),
     ],
 )
 def test_outputs_are_told_in_a_few_words(output, text):
