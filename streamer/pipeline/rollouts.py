@@ -15,7 +15,7 @@ from streamer.deployments.counts import ArmCounts, Counts, comparison
 from streamer.deployments.deployment import Deployment, now
 from streamer.deployments.ledger import event_record, send
 from streamer.deployments.rollout import KeySplit, Rollout
-from streamer.errors import BrokerError, ConfigError, StreamerError
+from streamer.errors import BrokerError, ConfigError, DownloadError, StreamerError
 from streamer.models.successor import check_successor
 from streamer.pipeline.model import Model, Models, ModelVersion
 from streamer.pipeline.shadow import Shadow
@@ -101,6 +101,9 @@ class Rollouts:
             name: the model, as the registry knows it.
             deployment: what is deployed now.
             failed: why the candidate could not be put to work.
+
+        Raises:
+            DownloadError: a shadow's candidate cannot be fetched just now.
         """
         with self._lock:
             there = self._trials.get(name)
@@ -169,6 +172,8 @@ class Rollouts:
         if rollout.mode == "shadow" and failed is None:
             try:
                 self._shadows(name, trial)
+            except DownloadError:
+                raise
             except StreamerError as error:
                 trial.failed = str(error)
         return trial

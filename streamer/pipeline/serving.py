@@ -189,7 +189,6 @@ class Serving:
 
     def _serve_candidate(self, name: str, deployment: Deployment) -> None:
         """Put a candidate to work beside the champion, or take it out again."""
-        failed = None
         try:
             rollout = Rollout.of(deployment)
             beside: Candidate | None = None
@@ -197,12 +196,17 @@ class Serving:
                 version = deployment.candidate
                 beside = Candidate(version, KeySplit(name, version, rollout.share))
             self._swaps.serve(name, deployment.champion, beside, back=True)
+            self.watch(name, deployment, None)
         except StoppedError:
             return
+        except DownloadError as error:
+            self._log.warning("a candidate is not there yet", model=name, error=str(error))
+            with self._changed:
+                self._again[name] = (monotonic() + _TRY_AGAIN_S, deployment)
         except Exception as error:  # noqa: BLE001 - whatever a broken candidate does
             failed = _told(error)
             self._tell_failure(name, str(deployment.candidate), deployment.champion, failed)
-        self.watch(name, deployment, failed)
+            self.watch(name, deployment, failed)
 
     def _serving(self, name: str) -> str:
         return next(m.champion.version_name for m in self._models.following(name))
