@@ -1,6 +1,6 @@
 """A stretch of a topic answered again by another version, and what changes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,14 +18,12 @@ from streamer.deployments.topics import Tail, there
 from streamer.errors import ConfigError, DecodeError, StreamerError
 from streamer.operate.comparison import Comparison, published, sides
 from streamer.operate.deadletters import moment
-from streamer.operate.lines import prediction_in
 from streamer.operate.report import Example, html_report, json_report
+from streamer.operate.stretch import Stretch, published_since
 from streamer.pipeline.model import Models, registered_name
 from streamer.pipeline.replay import Replay
-from streamer.records import Record, Sample, TopicPartition
+from streamer.records import Record, Sample
 
-_POLL_S = 0.25
-_AT_ONCE = 64
 _BROKER_PATIENCE_S = 10.0
 _REGISTRY = "registry:"
 
@@ -81,7 +79,11 @@ def compare(comparing: Comparing, settings: Settings) -> int:
         candidate = Replay(trying, comparing.file, settings, deployed=serving)
         opened.callback(candidate.close)
         reader = opened.enter_context(Reader(settings.kafka))
-        said = _published(reader, topology, times[0]) if comparing.against == "published" else None
+        said = (
+            published_since(reader, topology, times[0])
+            if comparing.against == "published"
+            else None
+        )
         stretch = Stretch(reader, topology.source.topics, times)
         comparison = Comparison(comparing.examples)
         samples: dict[tuple[str, int, int], Sample | None] = {}
@@ -105,7 +107,7 @@ def compare(comparing: Comparing, settings: Settings) -> int:
 
 def _run(  # noqa: PLR0913, PLR0917 - the parts of one run
     comparing: Comparing,
-    stretch: "Stretch",
+    stretch: Stretch,
     replays: tuple[Replay, Replay],
     said: Mapping[tuple[str, int, int], Mapping[str, Any]] | None,
     comparison: Comparison,
@@ -132,49 +134,6 @@ def _run(  # noqa: PLR0913, PLR0917 - the parts of one run
             count += len(records)
             progress.update(task, completed=count)
     return count
-
-
-class Stretch:
-    """The records of topics between two times."""
-
-    def __init__(self, reader: Reader, topics: tuple[str, ...], times: tuple[float, float]) -> None:
-        self._reader = reader
-        partitions = [at for topic in topics for at in reader.partitions(topic)]
-        ends = reader.ends(partitions)
-        begin, until = reader.at_time(partitions, times[0]), reader.at_time(partitions, times[1])
-        self._until = {at: until.get(at, ends[at]) for at in partitions}
-        self._begin = {at: begin[at] for at in partitions if at in begin}
-        self.size = sum(max(self._until[at] - first, 0) for at, first in self._begin.items())
-
-    def batches(self, limit: int | None) -> Iterator[list[Record]]:
-        """Give the records, so many together, partition by partition."""
-        left = limit
-        for partition, first in sorted(self._begin.items()):
-            for batch in self._partition(partition, first):
-                taken = batch if left is None else batch[:left]
-                if taken:
-                    yield taken
-                if left is not None:
-                    left -= len(taken)
-                    if left == 0:
-                        return
-
-    def _partition(self, partition: TopicPartition, first: int) -> Iterator[list[Record]]:
-        until = self._until[partition]
-        if first >= until:
-            return
-        self._reader.assign([partition])
-        self._reader.seek(partition, first)
-        batch: list[Record] = []
-        while self._reader.position(partition) < until or batch:
-            batch += [record for record in self._reader.poll(_POLL_S) if record.offset < until]
-            while len(batch) >= _AT_ONCE:
-                yield batch[:_AT_ONCE]
-                del batch[:_AT_ONCE]
-            if self._reader.position(partition) >= until:
-                break
-        if batch:
-            yield batch
 
 
 def candidate_uri(ref: ModelRef, version: str, file: Path, models: Models) -> str:
@@ -238,27 +197,6 @@ def _times(comparing: Comparing) -> tuple[float, float]:
     if begin is None or end is None or begin >= end:
         raise ConfigError(f"--from {comparing.since} must lie before --to {comparing.until}")
     return begin, end
-
-
-def _published(
-    reader: Reader, topology: Topology, since: float
-) -> dict[tuple[str, int, int], Mapping[str, Any]]:
-    """Read the predictions that were published since a time, by the record they answer."""
-    partitions = reader.partitions(topology.sink.topic)
-    ends = reader.ends(partitions)
-    begin = reader.at_time(partitions, since)
-    found: dict[tuple[str, int, int], Mapping[str, Any]] = {}
-    for partition, first in begin.items():
-        reader.assign([partition])
-        reader.seek(partition, first)
-        while reader.position(partition) < ends[partition]:
-            for record in reader.poll(_POLL_S):
-                told = prediction_in(record)
-                if told is not None and told.get("topology") == topology.name:
-                    source = told["source"]
-                    place = (str(source["topic"]), source["partition"], source["offset"])
-                    found[place] = told["predictions"]
-    return found
 
 
 def _sample(replay: Replay, record: Record) -> Sample | None:
