@@ -116,6 +116,7 @@ def _by_shortest_edge(height: int, width: int, spec: ImageInput) -> tuple[int, i
     edge = round(exact) if limited else int(edge)
     if longest is not None and min(height, width) == edge:
         return height, width
+    edge = max(edge, 1)
     rounded = round if spec.resample.startswith("opencv-") else int
     if width <= height:
         return max(rounded(exact * height / width), 1), edge

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from streamer.errors import RecordError
 from streamer.models.manifest import ImageInput
-from streamer.preprocess.frame import framed
+from streamer.preprocess.frame import framed, padded_size
 
 SQUARE = {"height": 64, "width": 96}
 
@@ -143,3 +143,83 @@ def test_nothing_is_resized_where_the_manifest_says_none():
     with pytest.raises(RecordError, match="65x64 pixels; the model takes 96x64") as caught:
         framed(noise(64, 65), spec(size=SQUARE, resize="none"))
     assert caught.value.reason == "wrong-size"
+
+
+def in_proportion(height: int, width: int, shortest: int, longest: int) -> tuple[int, int]:
+    """DETR's rule, as facebookresearch/detr, datasets/transforms.py, and transformers have it."""
+    size: float = shortest
+    if max(height, width) / min(height, width) * shortest > longest:
+        size = longest * min(height, width) / max(height, width)
+    edge = round(size)
+    if min(height, width) == edge:
+        return height, width
+    if width < height:
+        return int(size * height / width), edge
+    return edge, int(size * width / height)
+
+
+@given(height=st.integers(1, 400), width=st.integers(1, 400))
+def test_a_longest_edge_limits_the_shortest(height, width):
+    chosen = spec(size={"shortest_edge": 40, "longest_edge": 60}, resample="pillow-bilinear")
+    result, geometry = framed(noise(height, width), chosen)
+    wanted = in_proportion(height, width, 40, 60)
+    assert result.shape[:2] == (max(wanted[0], 1), max(wanted[1], 1))
+    assert geometry.scale_y == result.shape[0] / height
+
+
+@pytest.mark.parametrize(
+    ("size", "made"),
+    [
+        ({"longest_edge": 64}, (32, 64)),
+        ({"max_height": 20, "max_width": 64}, (20, 40)),
+        ({"max_height": 99, "max_width": 64}, (32, 64)),
+    ],
+)
+def test_a_picture_fits_into_a_frame_in_proportion(size, made):
+    assert framed(noise(100, 200), spec(size=size))[0].shape[:2] == made
+    assert framed(noise(10, 20), spec(size=size))[0].shape[:2] == made  # enlarged, too
+
+
+def test_sides_may_be_cut_down_to_a_multiple():
+    chosen = spec(size={"shortest_edge": 50, "longest_edge": 200}, side_divisor=16)
+    result, geometry = framed(noise(100, 150), chosen)
+    assert result.shape[:2] == (48, 64)  # of 50 x 75
+    assert (geometry.scale_y, geometry.scale_x) == (0.48, 64 / 150)
+
+
+@pytest.mark.parametrize("size", [{"height": 40, "width": 40}, {"shortest_edge": 40}])
+def test_a_share_is_cut_from_the_middle(size):
+    pixels = noise(100, 80)
+    chosen = spec(
+        size=size,
+        crop_pct=0.8,
+        resample="pillow-bicubic",
+        resize="shortest-edge",
+    )
+    by_hand = spec(
+        size={"shortest_edge": 50},
+        do_center_crop=True,
+        crop_size={"height": 40, "width": 40},
+        resample="pillow-bicubic",
+    )
+    result, geometry = framed(pixels, chosen)
+    wanted, other = framed(pixels, by_hand)
+    assert np.array_equal(result, wanted)
+    assert geometry == other
+
+
+@pytest.mark.parametrize(
+    ("rule", "padded"),
+    [
+        ({}, (33, 64)),
+        ({"size_divisor": 32}, (64, 64)),
+        ({"pad_size": {"height": 50, "width": 70}}, (50, 70)),
+    ],
+)
+def test_padding_is_known_before_it_is_made(rule, padded):
+    assert padded_size(spec(**rule), 33, 64) == padded
+
+
+def test_what_is_larger_than_its_padding_is_refused():
+    with pytest.raises(RecordError, match="64x51 pixels once resized; the model takes 70x50"):
+        padded_size(spec(pad_size={"height": 50, "width": 70}), 51, 64)

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from streamer.models.manifest import Manifest
+from streamer.preprocess import preprocessor_for
 from streamer.records import Image, Text
 
 SIZE = {"height": 6, "width": 9}
@@ -112,3 +114,82 @@ def test_a_batch_is_what_its_pictures_are_alone(resample, channels, layout, mode
     alone = np.concatenate([batch_of(chosen, [item]) for item in scenes])
     assert together.shape[0] == 4
     assert np.array_equal(together, alone)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_smaller_pictures_are_padded_with_zeros_and_the_mask_says_where(layout, model, scene):
+    chosen = model(
+        kind="image",
+        layout=layout,
+        size_divisor=8,
+        mask="m",
+        image_mean=(9,),
+        image_std=(2,),
+    )
+    parts = [part for (part,) in chosen.prepare([scene(6, 9), scene(8, 16), scene(3, 10)])]
+    assert {part.group for part in parts} == {(8, 16)}
+    assert [part.context.model for part in parts] == [(6, 9), (8, 16), (3, 10)]
+    batch = chosen.collate(parts)
+    values = batch["x"] if layout == "NHWC" else batch["x"].transpose(0, 2, 3, 1)
+    assert values.shape == (3, 8, 16, 3)
+    for value, mask, (height, width) in zip(
+        values, batch["m"], [(6, 9), (8, 16), (3, 10)], strict=True
+    ):
+        inside = (scene(height, width).pixels[..., ::-1].astype(np.float32) - 9) / 2
+        np.testing.assert_allclose(value[:height, :width], inside, atol=1e-5)
+        assert mask[:height, :width].all()
+        assert mask.sum() == height * width
+        assert not value[~mask].any()
+
+
+def test_without_a_mask_boxes_are_told_by_the_padded_input(model, scene):
+    chosen = model(kind="image", pad_size={"height": 20, "width": 30})
+    [[part]] = chosen.prepare([scene(6, 9)])
+    assert part.context.model == (20, 30)
+    assert list(chosen.collate([part])) == ["x"]
+
+
+def test_a_picture_that_padding_has_no_room_for_is_refused(model, scene):
+    [outcome] = model(kind="image", pad_size={"height": 5, "width": 9}).prepare([scene(6, 9)])
+    assert outcome.reason == "wrong-size"
+
+
+def test_quantised_inputs_are_stored_as_their_tensor_stores_them(model, scene):
+    chosen = model(
+        kind="image",
+        size=SIZE,
+        dtype="int8",
+        rescale_factor=1 / 127.5,
+        image_mean=(1,),
+        scale=0.0078125,
+        zero_point=-1,
+    )
+    pixels = scene(6, 9).pixels[..., ::-1].astype(np.float64)
+    wanted = np.clip(np.rint((pixels / 127.5 - 1) / 0.0078125 - 1), -128, 127)
+    stored = batch_of(chosen, [scene(6, 9)])[0].transpose(1, 2, 0)
+    assert stored.dtype == np.int8
+    assert np.abs(stored - wanted).max() <= 1
+    assert (stored == wanted).mean() > 0.99
+
+
+def test_sizes_of_each_picture_go_in_beside_it(folder, scene):
+    manifest = Manifest(
+        name="m",
+        task="object-detection",
+        inputs={
+            "x": {"kind": "image", "size": {"height": 8, "width": 8}, "resize": "letterbox"},
+            "hw": {"kind": "image-size"},
+            "info": {
+                "kind": "image-size",
+                "values": ["input_width", "input_height", "scale_y", "scale_x", "one"],
+                "dtype": "float32",
+            },
+        },
+        outputs={"y": {"decode": "detections"}},
+    )
+    chosen = preprocessor_for(manifest, folder)
+    parts = [part for (part,) in chosen.prepare([scene(16, 32), scene(4, 4)])]
+    batch = chosen.collate(parts)
+    assert batch["hw"].tolist() == [[16, 32], [4, 4]]
+    assert batch["hw"].dtype == np.int64
+    assert batch["info"].tolist() == [[8, 8, 0.25, 0.25, 1], [8, 8, 2, 2, 1]]
