@@ -107,6 +107,6 @@ class Sessions:
 
 
 def _alike(own: ModelRef, ref: ModelRef) -> bool:
-    """Whether a model is meant, be it in a process of its own to be tried."""
-    alone = {"isolation": own.isolation, "sessions": own.sessions}
+    """Whether a model is meant, be it in a process of its own, or with what a step says of it."""
+    alone = {"isolation": own.isolation, "sessions": own.sessions, "options": own.options}
     return own == ref.model_copy(update=alone)
