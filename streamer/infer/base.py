@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamer.errors import ModelError, RecordError
 from streamer.infer.session import OutOfMemoryError, TensorInfo, fitted
 from streamer.models import Version
-from streamer.models.manifest import ConstantInput
+from streamer.models.manifest import ConstantInput, ImageBytesInput
 
 _MAX_MESSAGE = 400
 
@@ -114,6 +114,11 @@ class BaseSession(ABC):
         return fed
 
     def _fixed_batch(self) -> int | None:
+        if any(
+            isinstance(given, ImageBytesInput) and given.dtype == "uint8"
+            for given in self._manifest.inputs.values()
+        ):
+            return None  # the first axis is a picture's bytes
         sides = {
             info.shape[0]
             for name, info in self.inputs.items()

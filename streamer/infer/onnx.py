@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import ConfigError, ModelError
@@ -71,7 +72,7 @@ class OnnxSession(BaseSession):
 
     def _compute(self, feeds: Mapping[str, NDArray[Any]], wanted: list[str]) -> dict[str, Any]:
         if not self._bound or any(array.dtype == object for array in feeds.values()):
-            values = self._session.run(wanted, feeds)
+            values = self._session.run(wanted, {name: _raw(array) for name, array in feeds.items()})
             return dict(zip(wanted, values, strict=True))
         binding = self._session.io_binding()
         for name, array in feeds.items():
@@ -80,6 +81,18 @@ class OnnxSession(BaseSession):
             binding.bind_output(name)
         self._session.run_with_iobinding(binding)
         return dict(zip(wanted, binding.copy_outputs_to_cpu(), strict=True))
+
+
+def _raw(array: NDArray[Any]) -> NDArray[Any]:
+    """Give bytes a type of fixed length: as objects, ONNX Runtime would read them as texts.
+
+    Zeros fill the shorter ones; behind the end of an encoded picture nobody reads them.
+    """
+    if array.dtype != object or not array.size or not isinstance(array.flat[0], bytes):
+        return array
+    longest = max(len(value) for value in array.flat)
+    joined = b"".join(value.ljust(longest, b"\0") for value in array.flat)
+    return np.frombuffer(joined, f"V{longest}").reshape(array.shape)
 
 
 def _runtime() -> Any:

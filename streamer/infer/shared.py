@@ -39,7 +39,7 @@ class Arena:
         end = 0
         for name, array in arrays.items():
             if array.dtype.kind in "OUS":
-                strings = [str(text) for text in array.ravel()]
+                strings = [text if isinstance(text, bytes) else str(text) for text in array.ravel()]
                 specs[name] = {"strings": strings, "shape": list(array.shape)}
                 continue
             specs[name] = {"dtype": array.dtype.str, "shape": list(array.shape), "at": end}

@@ -30,6 +30,7 @@ def version(tmp_path: Path) -> Callable[..., Version]:
         /,
         *,
         initializers: list[onnx.TensorProto] | None = None,
+        domains: dict[str, int] | None = None,
         **manifest: Any,
     ) -> Version:
         graph = helper.make_graph(
@@ -39,7 +40,12 @@ def version(tmp_path: Path) -> Callable[..., Version]:
             [helper.make_tensor_value_info(n, TYPES[t], s) for n, (t, s) in outputs.items()],
             initializers or [],
         )
-        model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 17)])
+        opsets = {"": 17, **(domains or {})}
+        model = helper.make_model(
+            graph,
+            ir_version=10,
+            opset_imports=[helper.make_opsetid(*each) for each in opsets.items()],
+        )
         file = tmp_path / "model.onnx"
         file.write_bytes(model.SerializeToString())
         described = {"name": "m", "task": "image-classification", **manifest}
