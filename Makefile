@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 # Environments of their own, since these frameworks weigh gigabytes and must not meet in one process.
 PARITY := .venv-parity
 TENSORFLOW := .venv-tensorflow
+S3 := .venv-s3
 
 # The first interpreter that runs and is new enough; `make venv PYTHON=…` names another.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -52,6 +53,9 @@ $(PARITY)/.ready: requirements/parity.txt pyproject.toml
 $(TENSORFLOW)/.ready: requirements/tensorflow.txt pyproject.toml
 	$(environment)
 
+$(S3)/.ready: requirements/s3.txt pyproject.toml
+	$(environment)
+
 .PHONY: demo
 demo: venv ## the whole system on this machine: broker, models, traffic, results
 	$(BIN)/streamer demo $(ARGS)
@@ -80,6 +84,10 @@ parity: $(PARITY)/.ready ## answers against transformers, timm and Torch themsel
 tensorflow: $(TENSORFLOW)/.ready ## the tests that need TensorFlow (installs 3 GB)
 	$(TENSORFLOW)/bin/$(PYTEST) -m tensorflow $(ARGS)
 
+.PHONY: s3
+s3: $(S3)/.ready ## the registry in a bucket, on a server that speaks S3
+	$(S3)/bin/$(PYTEST) -m s3 $(ARGS)
+
 .PHONY: soak
 soak: venv ## volume tests, then half an hour of random faults (ARGS="--minutes 5" for less)
 	$(BIN)/$(PYTEST) -m long
@@ -100,6 +108,8 @@ lock: venv ## resolve requirements/ anew from pyproject.toml (UPGRADE=1: take ne
 		-c requirements/dev.txt -o requirements/parity.txt
 	$(LOCK) pyproject.toml $(DEV) --extra tensorflow --extra litert \
 		-c requirements/dev.txt -o requirements/tensorflow.txt
+	$(LOCK) pyproject.toml $(DEV) --extra s3 --group pyproject.toml:s3-server \
+		-c requirements/dev.txt -o requirements/s3.txt
 	$(LOCK) pyproject.toml --extra train -o requirements/train.txt
 	$(LOCK) pyproject.toml --extra cpu $(IMAGE) -o requirements/image-cpu.txt
 	$(LOCK) pyproject.toml --extra gpu $(IMAGE) -o requirements/image-gpu.txt
@@ -108,5 +118,5 @@ lock: venv ## resolve requirements/ anew from pyproject.toml (UPGRADE=1: take ne
 
 .PHONY: clean
 clean: ## remove the environments, caches and builds
-	rm -rf $(VENV) $(PARITY) $(TENSORFLOW) .tools build dist .hypothesis .mypy_cache .pytest_cache \
-		.ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(PARITY) $(TENSORFLOW) $(S3) .tools build dist .hypothesis .mypy_cache \
+		.pytest_cache .ruff_cache .import_linter_cache
