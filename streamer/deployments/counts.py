@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from streamer.deployments.deployment import Deployment, now
 from streamer.deployments.intervals import Moments
 from streamer.deployments.rules import Arm, Evidence
 from streamer.records import Record
@@ -165,6 +166,27 @@ class Poll:
             gains=fleet.gains,
             losses=fleet.losses,
         )
+
+
+def labelled(
+    who: str, model: str, deployment: Deployment, answers: Iterable[tuple[str, bool]]
+) -> Counts:
+    """Count what labels say of a rollout's answers, for whoever joins the two.
+
+    Args:
+        who: that counts; its last counts stand, so they are of all answers since the rollout began.
+        model: whose rollout.
+        deployment: that put the candidate beside the champion.
+        answers: the version that gave each labelled answer, and whether it was right.
+    """
+    sums = {deployment.champion: [0, 0], deployment.candidate: [0, 0]}
+    for version, right in answers:
+        if version in sums:
+            sums[version][0] += 1
+            sums[version][1] += right
+    first, second = (ArmCounts(labelled=n, correct=right) for n, right in sums.values())
+    told = {"at": now(), "daemon": who, "model": model, "rollout": deployment.at}
+    return Counts.model_validate({**told, "champion": first, "candidate": second})
 
 
 def comparison(counts: Counts) -> Mapping[str, float | int | None]:

@@ -18,7 +18,7 @@ from streamer.broker import Producer
 from streamer.config import Settings
 from streamer.config.settings import DeploymentSettings, KafkaSettings
 from streamer.deployments import Deployment, Ledger, rolling_back
-from streamer.deployments.counts import ArmCounts, Counts
+from streamer.deployments.counts import labelled
 from streamer.deployments.ledger import event_record, send
 from streamer.deployments.rollout import KeySplit, Rollout, trying
 
@@ -142,24 +142,21 @@ def test_a_canary_with_wrong_answers_is_taken_back_by_what_labels_say(fleet):
     producer = Producer(fleet.settings.kafka)
     before = fleet.sent
 
-    def labelled() -> bool:
+    def judged() -> bool:
         """Join the answers with the labels, as whoever has labels does, and tell the counts."""
-        arms = {"1": [0, 0], "4": [0, 0]}
+        told = []
         for answer in fleet.answers():
             number = 4 * (answer.json["source"]["offset"]) + answer.json["source"]["partition"]
-            if number >= before and by(answer) in arms:
+            if number >= before:
                 best = answer.json["predictions"]["mood"]["output"][0]["label"]
-                arms[by(answer)][0] += 1
-                arms[by(answer)][1] += best == LABELS[number % 4]
+                told.append((by(answer), best == LABELS[number % 4]))
                 assert chosen(answer) or by(answer) == "1"
-        one, two = (ArmCounts(labelled=n, correct=right) for n, right in arms.values())
-        told = {"model": "mood", "rollout": begun.at, "champion": one, "candidate": two}
-        counts = Counts(daemon="labels", **told)
+        counts = labelled("labels", "mood", begun, told)
         value = counts.model_dump_json().encode()
         send(producer, [event_record(fleet.settings, value, counts.key.decode())])
         return fleet.ended()
 
-    eventually(labelled, "the candidate is taken back", every=0.5)
+    eventually(judged, "the candidate is taken back", every=0.5)
     producer.close()
     assert "accuracy: -" in fleet.taken_back()
 

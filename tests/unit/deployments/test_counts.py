@@ -1,7 +1,8 @@
 import pytest
 from support.items import record
 
-from streamer.deployments.counts import ArmCounts, Counts, Poll, comparison
+from streamer.deployments.counts import ArmCounts, Counts, Poll, comparison, labelled
+from streamer.deployments.deployment import Deployment
 from streamer.deployments.intervals import Moments
 from streamer.deployments.rules import Rules, judged
 
@@ -63,3 +64,15 @@ def test_figures_for_people():
     shadow = comparison(counts("a", compared=10, agreed=9, shift=-0.5))
     assert (shadow["agreement"], shadow["score_shift"]) == (0.9, -0.05)
     assert comparison(counts("a"))["agreement"] is None
+
+
+def test_what_labels_say_is_counted_by_the_version_that_answered():
+    begun = Deployment(champion="1", candidate="2", at="r1")
+    found = labelled(
+        "sidecar", "mood", begun, [("1", True), ("2", False), ("2", True), ("9", True)]
+    )
+    poll = noted(counts("a"), found)
+    evidence = poll.evidence("mood", "r1", ["a"], 60)
+    assert (evidence.champion.labelled, evidence.champion.correct) == (1, 1)
+    assert (evidence.candidate.labelled, evidence.candidate.correct) == (2, 1)
+    assert (evidence.candidate.records, evidence.unheard) == (100, ())
