@@ -7,6 +7,8 @@ import typer
 
 from streamer.cli.adding import add, export
 from streamer.cli.options import Config, opened
+from streamer.cli.registry import history, promote, rollback
+from streamer.cli.rollout import rollout
 
 models = typer.Typer(no_args_is_help=True, help="Look at models and try them.")
 
@@ -21,16 +23,27 @@ Uri = Annotated[
 ]
 
 
-for command in (add, export):
+for command in (add, export, promote, rollout, rollback, history):
     models.command()(command)
 
 
 @models.command("list")
-def list_models(config: Config = None) -> None:
-    """List the models in STREAMER_MODELS__DIR with their versions, tasks and figures."""
+def list_models(
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="What serves, on which daemon, as JSON.")
+    ] = False,
+    config: Config = None,
+) -> None:
+    """List the models with their versions, tasks and figures, and what serves in the fleet."""
+    from streamer.operate.fleet import service_json
     from streamer.operate.models import list_models as listed
 
-    raise typer.Exit(listed(opened(config)))
+    settings = opened(config, clients="CRITICAL")
+    if as_json:
+        print(service_json(settings))
+        raise typer.Exit
+    raise typer.Exit(listed(settings))
 
 
 @models.command()
