@@ -23,6 +23,7 @@ _TARGET = re.compile(
     r"torch\.ops\.(?!aten\.(?:save|load|from_file)\b)[\w.]+|_operator\.\w+|math\.\w+"
     r"|torch\.sym_\w+|torch\._sym_\w+"
 )
+_OUTPUT_CLASS = re.compile(r"\b(transformers(?:\.[a-z_0-9]+)+)\.[A-Z]\w*Output")
 _WORD = re.compile(r"'[\w.+-]*'|[A-Za-z_]\w*")
 _SYMBOL = re.compile(r"'[\w.+-]*'|[suz]\d+|u\d+|zuf\d+")
 _SYMPY = frozenset(
@@ -67,12 +68,16 @@ def vet_torchscript(file: Path) -> None:
                     raise ModelError(f"{file}: reads or writes files when it runs ({name})")
 
 
-def vet_exported(file: Path) -> None:
+def vet_exported(file: Path) -> frozenset[str]:
     """Refuse an archive of `torch.export` with parts that could run code.
+
+    Returns:
+        Modules of transformers whose classes the program returns; they must be imported first.
 
     Raises:
         ModelError: says which part.
     """
+    needs: set[str] = set()
     with _opened(file) as archive:
         names = archive.namelist()
         if any("/code/" in name for name in names):
@@ -86,7 +91,10 @@ def vet_exported(file: Path) -> None:
         for name in names:
             _vet_part(file, archive, name)
         for name in models:
-            _vet_program(file, _json(file, archive, name))
+            program = _json(file, archive, name)
+            _vet_program(file, program)
+            needs |= set(_OUTPUT_CLASS.findall(json.dumps(program)))
+    return frozenset(needs)
 
 
 def _vet_part(file: Path, archive: ZipFile, name: str) -> None:

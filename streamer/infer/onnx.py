@@ -176,7 +176,8 @@ def _infos(arguments: list[Any]) -> Mapping[str, TensorInfo]:
 def _info(argument: Any) -> TensorInfo:
     match = _TENSOR.fullmatch(argument.type)
     if match is None:
-        return TensorInfo(argument.name, argument.type.partition("(")[0], None)
+        kind = argument.type.partition("(")[0]
+        return TensorInfo(argument.name, "sequence" if kind == "seq" else kind, None)
     dtype = _DTYPES.get(match[1], match[1])
     shape = tuple(
         side if isinstance(side, int) and side > 0 else None for side in argument.shape or ()

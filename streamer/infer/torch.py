@@ -5,8 +5,10 @@ import inspect
 import re
 import warnings
 from collections.abc import Callable, Mapping
+from threading import Lock
 from types import MappingProxyType
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,10 @@ from streamer.models.manifest import ImageInput, Manifest, TextInput
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 _NUMBERED = re.compile(r"output_\d+")
 _REDUCED = ("float16", "bfloat16")
+
+# Sessions of one model share its weights: modules in inference mode may run in several threads.
+_SHARED: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()
+_LOADING = Lock()
 
 Call = Callable[[dict[str, Any]], Any]
 """Runs a module with tensors by the names of its arguments."""
@@ -66,12 +72,7 @@ class TorchSession(BaseSession):
             return self._exported(version, tuning)
         if suffix in (".pt", ".ts"):
             return self._script(version, tuning)
-        module = load_pretrained(
-            version,
-            device=self.device,
-            precision=tuning.precision,
-            allow_bin=tuning.allow_bin,
-        )
+        module = _shared(version, self.device, tuning)
         self._float = module.dtype
         takes = [name for name in inspect.signature(module.forward).parameters if name != "kwargs"]
         inputs = _described(version.manifest, takes)
@@ -244,6 +245,20 @@ def _limit_memory(torch: Any, device: str, limit: int | None) -> None:
         return
     total = torch.cuda.get_device_properties(device).total_memory
     torch.cuda.set_per_process_memory_fraction(min(limit / total, 1.0), device)
+
+
+def _shared(version: Version, device: str, tuning: Tuning) -> Any:
+    """Load a Hugging Face folder, or give the module that another session has of it."""
+    written = version.file.stat().st_mtime_ns
+    key = (version.file, written, version.manifest.task, device, tuning.precision)
+    with _LOADING:
+        module = _SHARED.get(key)
+        if module is None:
+            module = load_pretrained(
+                version, device=device, precision=tuning.precision, allow_bin=tuning.allow_bin
+            )
+            _SHARED[key] = module
+    return module
 
 
 def _named(tuning: Tuning) -> bool:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from threading import Timer
 
@@ -94,3 +96,24 @@ def test_what_cannot_be_run_is_an_error_of_the_batch(isolated: IsolatedSession) 
     with pytest.raises(RecordError, match="turns"):
         isolated.run({"turns": np.array(["three"], dtype=object)})
     assert isolated.run({"turns": np.array([1])})["score"].shape == (1, 1)
+
+
+def test_the_worker_alone_loads_the_framework(version: MakeVersion) -> None:
+    built = version(
+        {"x": ("float32", ["N", 3, 2, 2])},
+        {"y": ("float32", ["N"])},
+        [helper.make_node("ReduceSum", ["x", "axes"], ["y"], keepdims=0)],
+        initializers=[numpy_helper.from_array(np.array([1, 2, 3]), "axes")],
+        inputs={"x": {"kind": "image", "size": {"height": 2, "width": 2}}},
+        outputs={"y": {"decode": "score"}},
+    )
+    script = (
+        "import sys; from pathlib import Path; from streamer.infer import open_session;"
+        "from streamer.models import Manifest, Version;"
+        "file, manifest = Path(sys.argv[1]), Manifest.model_validate_json(sys.argv[2]);"
+        "session = open_session(Version(file.parent, manifest, file), isolation='process');"
+        "session.close(); print('onnxruntime' in sys.modules)"
+    )
+    asked = [sys.executable, "-c", script, str(built.file), built.manifest.model_dump_json()]
+    run = subprocess.run(asked, capture_output=True, text=True, check=True)  # noqa: S603 - ours
+    assert run.stdout.strip() == "False"

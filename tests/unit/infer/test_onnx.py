@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import helper, numpy_helper
 
@@ -229,6 +230,48 @@ def test_a_missing_framework_is_said_with_the_extra_that_has_it(
 
 
 @pytest.mark.skipif(find_spec("tensorflow") is not None, reason="platform: TensorFlow is here")
+def test_a_file_in_half_precision_takes_and_gives_it(version):
+    session = open_session(summing(version, dtype="float16"), device="cpu")
+    assert session.inputs["x"].dtype == "float16"
+    given = (pictures(2) / 16).astype(np.float16)
+    values = session.run({"x": given})["y"]
+    assert values.dtype == np.float16
+    np.testing.assert_allclose(values, given.astype(np.float32).sum((1, 2, 3)), rtol=2e-3)
+    with pytest.raises(ModelError, match=r"cannot take float32 without loss; write dtype: float16"):
+        session.run({"x": pictures(2)})
+
+
+@pytest.mark.parametrize("isolation", ["none", "process"])
+def test_a_sequence_of_maps_is_a_row_an_item(version, isolation):
+    built = summing(version)
+    model = onnx.load(built.file)
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+    model.graph.node[0].output[0] = "sums"
+    model.graph.initializer.append(numpy_helper.from_array(np.array([-1, 1]), "rows"))
+    model.graph.node.extend(
+        [
+            helper.make_node("Reshape", ["sums", "rows"], ["column"]),
+            helper.make_node("Concat", ["column", "column"], ["both"], axis=1),
+            helper.make_node(
+                "ZipMap", ["both"], ["y"], domain="ai.onnx.ml", classlabels_strings=["ham", "spam"]
+            ),
+        ]
+    )
+    told = helper.make_map_type_proto(8, helper.make_tensor_type_proto(1, []))
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_value_info("y", helper.make_sequence_type_proto(told)))
+    onnx.save(model, built.file)
+    session = open_session(built, device="cpu", isolation=isolation)
+    try:
+        assert str(session.outputs["y"]) == "'y' sequence"
+        rows = session.run({"x": pictures(3)})["y"]
+        sums = pictures(3).sum((1, 2, 3))
+        assert [list(row) for row in rows] == [["ham", "spam"]] * 3
+        np.testing.assert_allclose([row["spam"] for row in rows], sums)
+    finally:
+        session.close()
+
+
 def test_a_missing_framework_is_said_by_a_process_of_its_own_too(version):
     built = summing(version)
     with pytest.raises(ConfigError, match=r"pip install 'streamer\[tensorflow\]'"):

@@ -1,11 +1,14 @@
 """Torch's files, made here: what is run answers as Torch does, what could run code is refused."""
 
+import gc
 import io
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from torch import nn
 from streamer.errors import ConfigError, ModelError, RecordError
 from streamer.infer import Session, Tuning, check_fit, open_session
 from streamer.infer.pretrained import load_pretrained
+from streamer.infer.torch import _SHARED
 from streamer.models import Manifest, Version
 
 pytestmark = [
@@ -104,6 +108,20 @@ def test_a_process_of_its_own_answers_the_same(files):
         np.testing.assert_allclose(values["logits"], expected(pictures(3)), atol=1e-6)
     finally:
         session.close()
+
+
+def test_the_worker_alone_loads_the_framework(files):
+    built = version(files / "model.pt")
+    script = (
+        "import sys; from pathlib import Path; from streamer.infer import open_session;"
+        "from streamer.models import Manifest, Version;"
+        "file, manifest = Path(sys.argv[1]), Manifest.model_validate_json(sys.argv[2]);"
+        "session = open_session(Version(file.parent, manifest, file), isolation='process');"
+        "session.close(); print({'torch', 'onnxruntime', 'tensorflow'} & set(sys.modules))"
+    )
+    asked = [sys.executable, "-c", script, str(built.file), built.manifest.model_dump_json()]
+    run = subprocess.run(asked, capture_output=True, text=True, check=True)  # noqa: S603 - ours
+    assert run.stdout.strip() == "set()"
 
 
 def test_the_types_and_sides_of_an_export_are_its_own(files):
@@ -365,6 +383,24 @@ def test_a_hugging_face_folder_answers_as_transformers_does(bert):
     assert load_pretrained(built).config._attn_implementation == "sdpa"
 
 
+def test_an_exported_folder_answers_by_the_names_of_its_outputs(bert, tmp_path):
+    module = transformers.BertForSequenceClassification.from_pretrained(bert).eval()
+    given = {name: torch.from_numpy(array) for name, array in tokens().items()}
+    free = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", min=2, max=512)}
+    program = torch.export.export(module, (), given, dynamic_shapes=dict.fromkeys(given, free))
+    torch.export.save(program, tmp_path / "model.pt2")
+    # a process of its own has not imported the class of what the model returns
+    built = folder_version(bert)
+    built = Version(tmp_path, built.manifest, tmp_path / "model.pt2")
+    session = open_session(built, device="cpu", isolation="process")
+    try:
+        assert session.max_batch is None
+        wanted = logits_of(open_session(folder_version(bert), device="cpu"))
+        np.testing.assert_allclose(logits_of(session), wanted, atol=1e-6)
+    finally:
+        session.close()
+
+
 @pytest.mark.parametrize(("precision", "close"), [("bf16", 0.05), ("fp16", 0.01)])
 def test_a_folder_runs_in_the_precision_that_is_asked_for(bert, precision, close):
     whole = logits_of(open_session(folder_version(bert), device="cpu"))
@@ -373,6 +409,23 @@ def test_a_folder_runs_in_the_precision_that_is_asked_for(bert, precision, close
     )
     assert half.dtype == np.float32
     assert 0 < np.abs(whole - half).max() < close
+
+
+def test_sessions_of_one_folder_share_its_weights_until_the_last_is_closed(bert):
+    built = folder_version(bert)
+    first, second = (open_session(built, device="cpu") for _ in range(2))
+    [module] = [held for key, held in _SHARED.items() if key[0] == built.file]
+    alone = logits_of(first)
+    with ThreadPoolExecutor(2) as pool:
+        both = list(
+            pool.map(lambda session: [logits_of(session) for _ in range(20)], (first, second))
+        )
+    assert all(np.array_equal(alone, one) for runs in both for one in runs)
+    del module
+    first.close()
+    second.close()
+    gc.collect()
+    assert not [key for key in _SHARED if key[0] == built.file]
 
 
 def test_weights_that_are_not_there_are_not_made_up(bert):
