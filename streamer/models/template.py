@@ -106,7 +106,7 @@ def _text_lines(graph: Graph, task: str) -> list[str]:
 
 def _output_line(tensor: Tensor, task: str) -> str:
     choices = {
-        "object-detection": "<yolox, yolov5, yolov8, detections, boxes, scores, labels or count>",
+        "object-detection": "<yolox, yolov8, detections, boxes, scores, detr, …>",
         "sentence-similarity": "<embedding, pooling: mean, cls or none; or score>",
     }.get(task, "<logits or probabilities>")
     seen = f"{tensor.dtype} {shape_text(tensor.shape)}"

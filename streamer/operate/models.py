@@ -12,7 +12,14 @@ from streamer.config import Settings
 from streamer.config.files import load_section
 from streamer.errors import ConfigError, StreamerError
 from streamer.models.location import MANIFEST, is_version, version_order
-from streamer.models.manifest import ImageInput, Input, Manifest, TextInput
+from streamer.models.manifest import (
+    ImageBytesInput,
+    ImageInput,
+    ImageSizeInput,
+    Input,
+    Manifest,
+    TextInput,
+)
 from streamer.models.registry import LocalRegistry, Registry, open_registry
 from streamer.models.version import Version, load_version
 from streamer.operate.fleet import print_in_service
@@ -125,7 +132,11 @@ def described(version: Version) -> Iterator[tuple[str, str]]:
         yield f"{len(labels)} labels", ", ".join(labels[:_MOST_LABELS]) + more
     for name in ("postprocess", "metrics", "lineage"):
         section = getattr(manifest, name)
-        told = section if isinstance(section, Mapping) else section.model_dump(exclude_none=True, exclude_defaults=True)
+        told = (
+            section
+            if isinstance(section, Mapping)
+            else section.model_dump(exclude_none=True, exclude_defaults=True)
+        )
         if told:
             yield name, _keys(told)
     if manifest.license:
@@ -168,12 +179,16 @@ def _is_figure(told: Any) -> bool:
 def _input(given: Input) -> str:
     if isinstance(given, ImageInput):
         size = given.size.model_dump(exclude_none=True)
-        sides = "x".join(str(side) for side in size.values())
+        sides = "x".join(str(side) for side in size.values()) or "any size"
         rule = f"{given.channels} {given.dtype} {given.layout}, {sides} by {given.resize_rule}"
         return f"picture, {rule}"
     if isinstance(given, TextInput):
         kind = "pair of texts" if given.pair else "text"
         return f"{kind}, {given.max_length} tokens, as {_keys(given.tensors)}"
+    if isinstance(given, ImageBytesInput):
+        return f"encoded picture, as {given.dtype}"
+    if isinstance(given, ImageSizeInput):
+        return f"of each picture: {', '.join(given.values)}"
     return f"always {given.value}"
 
 

@@ -11,6 +11,7 @@ from streamer.batch import BatchBounds, Ceiling
 from streamer.config.topology import ModelRef
 from streamer.infer import CPU, Session, Tuning, check_fit, open_session
 from streamer.models import Manifest, Version
+from streamer.models.manifest import ImageInput
 from streamer.pipeline.probe import Probe, probed
 from streamer.postprocess import Interpreter, interpreter_for
 from streamer.preprocess import Preprocessor, preprocessor_for
@@ -216,14 +217,26 @@ def _shares(ref: ModelRef) -> tuple[int, int]:
     return sessions, threads
 
 
+def _pixels(given: ImageInput) -> int:
+    """Give the pixels of a picture as it enters the model; 0 where it stays as it is."""
+    size = given.cropped or given.pad_size
+    if size is not None:
+        return size.height * size.width
+    if given.size.height is not None and given.size.width is not None:
+        return given.size.height * given.size.width
+    edge = given.size.shortest_edge
+    if edge is not None:
+        return edge * (given.size.longest_edge or edge)
+    frame = given.size.frame or (0, 0)
+    return frame[0] * frame[1]
+
+
 def _input_bytes(manifest: Manifest) -> int:
     """Give what the inputs made of one record take at the most, roughly."""
     total = 0
     for given in manifest.inputs.values():
         if given.kind == "image":
-            size = given.crop_size or given.size
-            side = given.size.shortest_edge or 0
-            total += 3 * (size.height or side) * (size.width or side)
+            total += 3 * _pixels(given)
         elif given.kind == "text":
             total += 8 * 64 * len(given.tensors)
     return total

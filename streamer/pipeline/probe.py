@@ -98,7 +98,10 @@ def probed(manifest: Manifest, session: Session, preprocessor: Preprocessor) -> 
 def _compared(session: Session, preprocessor: Preprocessor) -> Probe:
     def run(inputs: Sequence[ModelInput]) -> list[dict[str, Any]]:
         outputs = session.run(preprocessor.collate(inputs))
-        return [{name: value[at] for name, value in outputs.items()} for at in range(len(inputs))]
+        return [
+            {name: _row(value, at, len(inputs)) for name, value in outputs.items()}
+            for at in range(len(inputs))
+        ]
 
     parts = _made_up(preprocessor)
     alone = [run([part])[0] for part in parts]
@@ -110,6 +113,11 @@ def _compared(session: Session, preprocessor: Preprocessor) -> Probe:
     if len(same) == len(parts):
         return Probe(alike)
     return Probe(alike, _apart(run(parts), alone))
+
+
+def _row(value: Any, at: int, items: int) -> Any:
+    """Give an item's part of an output; all of one that has no batch (a list of boxes)."""
+    return value[at] if len(value) == items else value
 
 
 def _made_up(preprocessor: Preprocessor) -> list[ModelInput]:
