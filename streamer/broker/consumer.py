@@ -1,29 +1,23 @@
 """A member of a consumer group, for one thread."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
-import structlog
 from kafka import KafkaAdminClient, KafkaConsumer, errors
 from kafka import TopicPartition as ClientPartition
-from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.structs import ConsumerGroupMetadata, MemberState
+from kafka.structs import ConsumerGroupMetadata
 
 from streamer.broker.connection import check_names, client_settings, merged
 from streamer.broker.failures import broker_error
+from streamer.broker.joins import JOIN_S, Joins, Ownership, RevocationListener
 from streamer.broker.offsets import Note, no_note, offsets_of
 from streamer.broker.polled import record_of
 from streamer.config.settings import KafkaSettings
 from streamer.errors import BrokerError, StreamerError
 from streamer.records import Record, TopicPartition
 
-_LISTENER_STEP_S = 0.01
-_JOIN_S = 1.0
-"""While a member joins it reads nothing; a join that ends between two polls begins anew."""
 _POSITION_TIMEOUT_MS = 5000
-_LAST_COMMIT_MS = 2000
-_log = structlog.get_logger("consume")
 _FIXED: dict[str, Any] = {
     "group_id": None,
     "enable_auto_commit": False,
@@ -55,67 +49,6 @@ class OutOfRangeError(StreamerError):
     def __init__(self, positions: Mapping[TopicPartition, int]) -> None:
         super().__init__(f"out of range: {dict(positions)}")
         self.positions = dict(positions)
-
-
-class Ownership(Protocol):
-    """Learns which partitions come and go; called from the client's I/O thread."""
-
-    def assigned(self, partitions: Iterable[TopicPartition]) -> None:
-        """Partitions are ours from now on."""
-
-    def closing(self, partitions: Iterable[TopicPartition]) -> bool:
-        """Say whether anything of them is being published this moment; nothing new will be."""
-        ...
-
-    def leaving(
-        self, partitions: Iterable[TopicPartition]
-    ) -> Mapping[TopicPartition, tuple[int, str]]:
-        """Give the positions, with their notes, to commit before the partitions go."""
-        ...
-
-    def taken(self, partitions: Iterable[TopicPartition]) -> None:
-        """Partitions are ours no longer."""
-
-    def joined(self, membership: ConsumerGroupMetadata) -> None:
-        """The group has us under this name and generation; all that it changed was told before."""
-
-
-class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
-    """Tells the owner, and holds a revocation back while its records are being published.
-
-    Args:
-        ownership: the owner.
-        sleep: waits on the client's I/O loop.
-        commit: commits positions from the I/O loop, as far as that is still ours to do.
-        revoke_timeout: seconds for which a revocation is held back at the most.
-    """
-
-    def __init__(
-        self,
-        ownership: Ownership,
-        sleep: Callable[[float], Any],
-        commit: Callable[[Mapping[TopicPartition, tuple[int, str]]], Any],
-        revoke_timeout: float,
-    ) -> None:
-        self._ownership = ownership
-        self._sleep = sleep
-        self._commit = commit
-        self._steps = int(revoke_timeout / _LISTENER_STEP_S)
-
-    async def on_partitions_assigned(self, assigned: Iterable[ClientPartition]) -> None:
-        self._ownership.assigned([TopicPartition(*partition) for partition in assigned])
-
-    async def on_partitions_revoked(self, revoked: Iterable[ClientPartition]) -> None:
-        partitions = [TopicPartition(*partition) for partition in revoked]
-        for _ in range(self._steps):
-            if not self._ownership.closing(partitions):
-                break
-            await self._sleep(_LISTENER_STEP_S)
-        await self._commit(self._ownership.leaving(partitions))
-        self._ownership.taken(partitions)
-
-    async def on_partitions_lost(self, lost: Iterable[ClientPartition]) -> None:
-        self._ownership.taken([TopicPartition(*partition) for partition in lost])
 
 
 class GroupConsumer:
@@ -150,12 +83,10 @@ class GroupConsumer:
         settings = merged(base, client, fixed, set(KafkaConsumer.DEFAULT_CONFIG))
         self._group = group
         self._kafka = kafka
-        self._ownership = ownership
-        self._known: tuple[str, int] | None = None
         try:
             self._client = KafkaConsumer(**settings)
-            sleep = self._client._net.sleep  # noqa: SLF001
-            listener = _Listener(ownership, sleep, self._last_commit, revoke_timeout)
+            self._joins = Joins(self._client, ownership)
+            listener = RevocationListener(self._client, ownership, self._joins, revoke_timeout)
             self._client.subscribe(topics=list(topics), listener=listener)
         except errors.KafkaError as error:
             raise broker_error(error, "opening the consumer") from error
@@ -168,8 +99,8 @@ class GroupConsumer:
             OutOfRangeError: retention has passed a position.
             BrokerError: Kafka refuses.
         """
-        if self._joining():
-            timeout = max(timeout, _JOIN_S)
+        if self._joins.under_way():
+            timeout = max(timeout, JOIN_S)
         try:
             polled = self._client.poll(timeout_ms=int(timeout * 1000))
         except errors.NoOffsetForPartitionError as error:
@@ -182,62 +113,11 @@ class GroupConsumer:
         except errors.KafkaError as error:
             raise broker_error(error, "reading") from error
         finally:
-            self._notice_membership()
+            self._joins.notice()
         return {
             TopicPartition(*partition): [record_of(found) for found in records]
             for partition, records in polled.items()
         }
-
-    def _joining(self) -> bool:
-        """Whether a join is wanted or under way.
-
-        One that changed metadata began is forgotten by the client when a poll ends before it does;
-        then it is asked for again.
-        """
-        coordinator = self._client._coordinator  # noqa: SLF001 - it has no public word for it
-        wanted = bool(coordinator.need_rejoin())
-        if coordinator.rejoining and not wanted:
-            coordinator.request_rejoin()
-        return wanted or bool(coordinator.rejoining)
-
-    def _notice_membership(self) -> None:
-        """Tell under which name and generation the group has us, once a join is over.
-
-        The client's own generation moves before it is known which partitions are lost; the broker
-        would take their positions under it. And after a generation that passed without us, or under
-        another name, partitions that the client kept may have been somebody else's meanwhile: they
-        are taken over anew.
-        """
-        found = self._client.group_metadata()
-        name = (str(found.member_id), int(found.generation_id))
-        over = found.state is MemberState.STABLE and not self._client._coordinator.rejoining  # noqa: SLF001
-        if not over or name[1] < 0 or name == self._known:
-            return
-        if self._known is not None and not self._follows(name):
-            kept = self.assignment()
-            self._ownership.taken(kept)
-            self._ownership.assigned(kept)
-        self._known = name
-        self._ownership.joined(found)
-
-    def _follows(self, name: tuple[str, int]) -> bool:
-        """Whether no generation passed between the known one and this one."""
-        return self._known is not None and name == (self._known[0], self._known[1] + 1)
-
-    async def _last_commit(self, positions: Mapping[TopicPartition, tuple[int, str]]) -> None:
-        """Commit what is answered of partitions that go; nobody else has them before we say so.
-
-        Under another name, or when a generation was missed, somebody may have them already.
-        """
-        found = self._client.group_metadata()
-        if not positions or not self._follows((str(found.member_id), int(found.generation_id))):
-            return
-        offsets = offsets_of({p: at for p, (at, _) in positions.items()}, lambda p: positions[p][1])
-        coordinator = self._client._coordinator  # noqa: SLF001 - commit() would block the I/O loop
-        try:
-            await coordinator._commit_offsets_sync_async(offsets, timeout_ms=_LAST_COMMIT_MS)  # noqa: SLF001
-        except errors.KafkaError as error:  # the next owner answers them again
-            _log.warning("partitions go before their positions are committed", error=repr(error))
 
     def position(self, partition: TopicPartition) -> int | None:
         """Give the offset read next; None while it is not known or the partition is gone."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from streamer.broker import Admin, GroupConsumer, Producer
-from streamer.broker.consumer import Ownership
+from streamer.broker.joins import Ownership
 from streamer.config import Settings, Topology
 from streamer.records import TopicPartition
 

@@ -5,7 +5,7 @@ from time import monotonic
 from typing import Any
 
 from streamer.broker import GroupConsumer, MissingPositionsError, Note, OutOfRangeError, no_note
-from streamer.broker.consumer import Ownership
+from streamer.broker.joins import Ownership
 from streamer.errors import BrokerError
 from streamer.records import Record, TopicPartition
 from streamer.testing.cluster import Cluster

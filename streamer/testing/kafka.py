@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from streamer.broker.consumer import Ownership
+from streamer.broker.joins import Ownership
 from streamer.config import Topology
 from streamer.records import Headers, Record, TopicPartition
 from streamer.testing.cluster import Cluster

@@ -1,0 +1,139 @@
+"""What the client's joins mean for the partitions of a member, and for what it may publish."""
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+import structlog
+from kafka import KafkaConsumer, errors
+from kafka import TopicPartition as ClientPartition
+from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
+from kafka.structs import ConsumerGroupMetadata, MemberState
+
+from streamer.broker.offsets import offsets_of
+from streamer.records import TopicPartition
+
+JOIN_S = 1.0
+"""While a member joins it reads nothing; a join that ends between two polls begins anew."""
+_STEP_S = 0.01
+_LAST_COMMIT_MS = 2000
+_log = structlog.get_logger("consume")
+
+
+class Ownership(Protocol):
+    """Learns which partitions come and go; called from the client's I/O thread."""
+
+    def assigned(self, partitions: Iterable[TopicPartition]) -> None:
+        """Partitions are ours from now on."""
+
+    def closing(self, partitions: Iterable[TopicPartition]) -> bool:
+        """Say whether anything of them is being published this moment; nothing new will be."""
+        ...
+
+    def leaving(
+        self, partitions: Iterable[TopicPartition]
+    ) -> Mapping[TopicPartition, tuple[int, str]]:
+        """Give the positions, with their notes, to commit before the partitions go."""
+        ...
+
+    def taken(self, partitions: Iterable[TopicPartition]) -> None:
+        """Partitions are ours no longer."""
+
+    def joined(self, membership: ConsumerGroupMetadata) -> None:
+        """The group has us under this name and generation; all that it changed was told before."""
+
+
+class RevocationListener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
+    """Tells the owner, and holds a revocation back while its records are being published.
+
+    Args:
+        client: the member; its I/O loop calls this and waits.
+        ownership: the owner.
+        joins: commits what may still be committed.
+        revoke_timeout: seconds for which a revocation is held back at the most.
+    """
+
+    def __init__(
+        self, client: KafkaConsumer, ownership: Ownership, joins: "Joins", revoke_timeout: float
+    ) -> None:
+        self._sleep = client._net.sleep  # noqa: SLF001
+        self._ownership = ownership
+        self._joins = joins
+        self._steps = int(revoke_timeout / _STEP_S)
+
+    async def on_partitions_assigned(self, assigned: Iterable[ClientPartition]) -> None:
+        """Pass on what was added."""
+        self._ownership.assigned([TopicPartition(*partition) for partition in assigned])
+
+    async def on_partitions_revoked(self, revoked: Iterable[ClientPartition]) -> None:
+        """Wait for what is being published, commit what is answered, give the partitions up."""
+        partitions = [TopicPartition(*partition) for partition in revoked]
+        for _ in range(self._steps):
+            if not self._ownership.closing(partitions):
+                break
+            await self._sleep(_STEP_S)
+        await self._joins.last_commit(self._ownership.leaving(partitions))
+        self._ownership.taken(partitions)
+
+    async def on_partitions_lost(self, lost: Iterable[ClientPartition]) -> None:
+        """Pass on what somebody else may have already."""
+        self._ownership.taken([TopicPartition(*partition) for partition in lost])
+
+
+class Joins:
+    """Tells the owner under which name and generation the group has this member.
+
+    The client's own generation moves before it is known which partitions are lost; the broker
+    would take their positions under it. And after a generation that passed without this member, or
+    under another name, partitions that the client kept may have been somebody else's meanwhile:
+    they are taken over anew.
+    """
+
+    def __init__(self, client: KafkaConsumer, ownership: Ownership) -> None:
+        self._client = client
+        self._coordinator = client._coordinator  # noqa: SLF001 - it has no public word for it
+        self._ownership = ownership
+        self._known: tuple[str, int] | None = None
+
+    def under_way(self) -> bool:
+        """Whether a join is wanted or under way.
+
+        One that changed metadata began is forgotten by the client when a poll ends before it does;
+        then it is asked for again.
+        """
+        wanted = bool(self._coordinator.need_rejoin())
+        if self._coordinator.rejoining and not wanted:
+            self._coordinator.request_rejoin()
+        return wanted or bool(self._coordinator.rejoining)
+
+    def notice(self) -> None:
+        """Tell the owner of a join that is over; to be called after each poll."""
+        found = self._client.group_metadata()
+        name = (str(found.member_id), int(found.generation_id))
+        over = found.state is MemberState.STABLE and not self._coordinator.rejoining
+        if not over or name[1] < 0 or name == self._known:
+            return
+        if self._known is not None and not self._follows(name):
+            kept = [TopicPartition(*partition) for partition in self._client.assignment()]
+            self._ownership.taken(kept)
+            self._ownership.assigned(kept)
+        self._known = name
+        self._ownership.joined(found)
+
+    async def last_commit(self, positions: Mapping[TopicPartition, tuple[int, str]]) -> None:
+        """Commit what is answered of partitions that go; nobody else has them before we say so.
+
+        Under another name, or when a generation was missed, somebody may have them already.
+        """
+        found = self._client.group_metadata()
+        if not positions or not self._follows((str(found.member_id), int(found.generation_id))):
+            return
+        offsets = offsets_of({p: at for p, (at, _) in positions.items()}, lambda p: positions[p][1])
+        commit = self._coordinator._commit_offsets_sync_async  # noqa: SLF001 - commit() would block
+        try:
+            await commit(offsets, timeout_ms=_LAST_COMMIT_MS)
+        except errors.KafkaError as error:  # the next owner answers them again
+            _log.warning("partitions go before their positions are committed", error=repr(error))
+
+    def _follows(self, name: tuple[str, int]) -> bool:
+        """Whether no generation passed between the known one and this one."""
+        return self._known is not None and name == (self._known[0], self._known[1] + 1)

@@ -1,0 +1,165 @@
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+from kafka import TopicPartition as ClientPartition
+from kafka import errors
+from kafka.structs import ConsumerGroupMetadata, MemberState
+from support.items import at
+
+from streamer.broker.joins import Joins, RevocationListener
+
+P0 = at(0)
+
+
+class Coordinator:
+    """As much of the client's as a join shows."""
+
+    def __init__(self):
+        self.rejoining = False
+        self.wanted = False
+        self.commits = []
+        self.failure = None
+
+    def need_rejoin(self):
+        return self.wanted
+
+    def request_rejoin(self):
+        self.wanted = True
+
+    async def _commit_offsets_sync_async(self, offsets, timeout_ms):
+        if self.failure is not None:
+            raise self.failure
+        self.commits.append({tuple(p): (o.offset, o.metadata) for p, o in offsets.items()})
+
+
+class Client:
+    def __init__(self):
+        self._coordinator = Coordinator()
+        self._net = SimpleNamespace(sleep=asyncio.sleep)
+        self.member, self.generation, self.state = "me", 1, MemberState.STABLE
+
+    def group_metadata(self):
+        return ConsumerGroupMetadata("g", self.generation, self.member, None, self.state)
+
+    def assignment(self):
+        return {ClientPartition(*P0)}
+
+
+class Owner:
+    def __init__(self):
+        self.told = []
+        self.publishing = 0
+
+    def assigned(self, partitions):
+        self.told.append(("assigned", *partitions))
+
+    def taken(self, partitions):
+        self.told.append(("taken", *partitions))
+
+    def joined(self, membership):
+        self.told.append(("joined", membership.member_id, membership.generation_id))
+
+    def closing(self, partitions):
+        self.publishing -= 1
+        return self.publishing >= 0
+
+    def leaving(self, partitions):
+        return {P0: (5, "note")}
+
+
+@pytest.fixture
+def client():
+    return Client()
+
+
+@pytest.fixture
+def owner():
+    return Owner()
+
+
+@pytest.fixture
+def joins(client, owner):
+    made = Joins(client, owner)
+    made.notice()
+    owner.told.clear()
+    return made
+
+
+def test_a_membership_is_told_once_when_its_join_is_over(client, owner):
+    joins = Joins(client, owner)
+    client.state = MemberState.REBALANCING
+    joins.notice()
+    client.state, client._coordinator.rejoining = MemberState.STABLE, True
+    joins.notice()
+    assert owner.told == []
+    client._coordinator.rejoining = False
+    joins.notice()
+    joins.notice()
+    assert owner.told == [("joined", "me", 1)]
+
+
+def test_the_next_generation_leaves_kept_partitions_alone(joins, client, owner):
+    client.generation = 2
+    joins.notice()
+    assert owner.told == [("joined", "me", 2)]
+
+
+@pytest.mark.parametrize(("member", "generation"), [("me", 3), ("stranger", 2), ("me", 1)])
+def test_partitions_are_taken_over_anew_where_somebody_may_have_had_them(
+    joins, client, owner, member, generation
+):
+    client.member, client.generation = member, generation
+    joins.notice()
+    same = (member, generation) == ("me", 1)
+    anew = [("taken", P0), ("assigned", P0), ("joined", member, generation)]
+    assert owner.told == ([] if same else anew)
+
+
+def test_whoever_is_no_member_is_told_nothing(joins, client, owner):
+    client.member, client.generation, client.state = "", -1, MemberState.UNJOINED
+    joins.notice()
+    assert owner.told == []
+
+
+def test_a_join_that_the_client_forgot_is_asked_for_again(joins, client):
+    assert not joins.under_way()
+    client._coordinator.rejoining = True
+    joins.under_way()
+    assert client._coordinator.wanted
+
+
+def test_a_revocation_waits_for_what_is_published_and_commits_what_is_answered(
+    joins, client, owner
+):
+    client.generation = 2  # it moves before the callback
+    owner.publishing = 3
+    listener = RevocationListener(client, owner, joins, revoke_timeout=1.0)
+    asyncio.run(listener.on_partitions_revoked([ClientPartition(*P0)]))
+    assert owner.publishing == -1
+    assert client._coordinator.commits == [{tuple(P0): (5, "note")}]
+    assert owner.told == [("taken", P0)]
+
+
+def test_a_revocation_is_held_back_no_longer_than_its_timeout(joins, client, owner):
+    owner.publishing = 10**9
+    listener = RevocationListener(client, owner, joins, revoke_timeout=0.05)
+    asyncio.run(listener.on_partitions_revoked([ClientPartition(*P0)]))
+    assert owner.told == [("taken", P0)]
+
+
+@pytest.mark.parametrize(("member", "generation"), [("me", 3), ("stranger", 2)])
+def test_nothing_is_committed_of_partitions_that_somebody_may_have(
+    joins, client, member, generation
+):
+    client.member, client.generation = member, generation
+    asyncio.run(joins.last_commit({P0: (5, "")}))
+    assert client._coordinator.commits == []
+
+
+def test_a_last_commit_that_fails_is_left_to_the_next_owner(joins, client, owner):
+    client.generation = 2
+    client._coordinator.failure = errors.CoordinatorNotAvailableError()
+    listener = RevocationListener(client, owner, joins, revoke_timeout=1.0)
+    asyncio.run(listener.on_partitions_revoked([ClientPartition(*P0)]))
+    assert owner.told == [("taken", P0)]
