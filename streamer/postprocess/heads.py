@@ -65,7 +65,7 @@ class _Shape(NamedTuple):
     counts: tuple[int, ...]
 
     @property
-    def count(self) -> int:
+    def places(self) -> int:
         """Boxes of an item."""
         return sum(self.counts)
 
@@ -138,7 +138,7 @@ class HeadReader:
     def _joined(self, outputs: Outputs, decode: str, shape: _Shape) -> Floats:
         """Give [N, A, …] of all levels."""
         heads = self._heads[decode]
-        counts = shape.counts if len(heads) == len(shape.counts) else (shape.count,)
+        counts = shape.counts if len(heads) == len(shape.counts) else (shape.places,)
         levels = [
             _beside(floats_of(outputs, head), head, shape.items, count)
             for head, count in zip(heads, counts, strict=True)
@@ -206,7 +206,7 @@ class HeadReader:
 
     def _near(self, geometries: Geometries, outputs: Outputs, shape: _Shape) -> Floats | None:
         """Give what boxes are coded against, place by place."""
-        boxes, count = self._boxes, shape.count
+        boxes, count = self._boxes, shape.places
         size = input_size(geometries)
         strides = tuple(output.stride for _, output in self._heads["boxes"] if output.stride)
         strides = strides or boxes.strides
@@ -293,9 +293,9 @@ def _beside(values: Floats, head: Head, items: int, count: int) -> Floats:
 
 def _labels_last(values: Floats, shape: _Shape) -> Floats:
     """Turn [N, labels, A] round."""
-    if values.size % (shape.items * shape.count or 1) or values.shape[-1] != shape.count:
-        raise _unlike("scores", values.shape, (shape.items, shape.count))
-    return values.reshape(shape.items, -1, shape.count).transpose(0, 2, 1)
+    if values.size % (shape.items * shape.places or 1) or values.shape[-1] != shape.places:
+        raise _unlike("scores", values.shape, (shape.items, shape.places))
+    return values.reshape(shape.items, -1, shape.places).transpose(0, 2, 1)
 
 
 def _middles(boxes: Floats) -> Floats:

@@ -70,7 +70,8 @@ class Listed:
 
 
 def _offsets(output: Output) -> dict[str, int]:
-    offsets, at = {}, 0
+    offsets: dict[str, int] = {}
+    at = 0
     for column in output.columns:
         offsets[column] = at
         at += _BOX if column == "box" else 1

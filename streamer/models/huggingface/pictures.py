@@ -80,7 +80,7 @@ def object_detector(source: Source) -> dict[str, Any]:
     Raises:
         ModelError: something is missing, or its class is not known; says what.
     """
-    kind = source.config.get("model_type")
+    kind = str(source.config.get("model_type"))
     postprocess: dict[str, Any] = {}
     if kind in _SOFTMAX_DETECTORS:
         decode = "detr"
