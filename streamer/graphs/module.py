@@ -67,7 +67,7 @@ def load_module(folder: Path, graph: Graph, task: str) -> Module:
     outputs = [tensor.name for tensor in graph.outputs]
     plain = is_timm(config)
 
-    class Wrapper(torch.nn.Module):
+    class Wrapper(torch.nn.Module):  # type: ignore[misc] # of Torch nothing is known to mypy
         """The network with tensors by position."""
 
         def __init__(self) -> None:

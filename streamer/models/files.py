@@ -3,7 +3,7 @@
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from streamer.errors import ModelError
-from streamer.models.content import outside
+from streamer.models.content import PICKLED, outside
 from streamer.models.graph import Graph
 from streamer.models.location import MANIFEST, SUFFIXES
 from streamer.models.manifest import Manifest
@@ -24,7 +24,7 @@ _PREFERRED = (
     INDEX,
     "saved_model.pb",
 )
-_ALONE = ("*.onnx", "*.pt2", "*.tflite", "*.pt", "*.pb", "*.safetensors")
+_ALONE = ("*.onnx", "*.pt2", "*.tflite", "*.pt", "*.ts", "*.pb", "*.safetensors")
 
 
 def main_file(folder: Path) -> Path:
@@ -45,6 +45,8 @@ def main_file(folder: Path) -> Path:
             raise ModelError(f"{folder}: has several models: {names}; name the file that is meant")
     if (folder / BIN).is_file():
         return folder / BIN
+    if (folder / PICKLED).is_file():
+        return folder / PICKLED
     raise ModelError(f"{folder}: has no model.onnx, onnx/model.onnx or model.safetensors")
 
 

@@ -21,7 +21,7 @@ _SEQUENCE_TENSORS = {
     "token_type_ids": "types",
 }
 _ULTRALYTICS_TASKS = {"detect": "object-detection", "classify": "image-classification"}
-_COMMON_STEMS = ("model", "saved_model", "model.safetensors.index")
+_COMMON_STEMS = ("model", "saved_model", "model.safetensors.index", "pytorch_model")
 _VERSION_DIGITS = 12
 _DETECTION_WIDTH = 6
 _RANK_OF_DETECTIONS = 3
@@ -142,7 +142,9 @@ def _ultralytics(graph: Graph) -> dict[str, Any] | None:
     return common | {
         "inputs": {tensor.name: image},
         "outputs": {graph.outputs[0].name: {"decode": decode}},
-        "postprocess": {"threshold": 0.25, "nms": {"iou": iou}},
+        # those with their own suppression, or without need of one, are left alone
+        "postprocess": {"threshold": 0.25}
+        | ({} if decode == "detections" else {"nms": {"iou": iou}}),
     }
 
 

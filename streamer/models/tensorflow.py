@@ -66,7 +66,8 @@ def _signature(message: Slice, file: Path) -> tuple[list[Tensor], list[Tensor]]:
             f"{file}: a SavedModel is called by its signature '{_SIGNATURE}', but {has}; save it "
             "with signatures={'serving_default': …}"
         )
-    inputs, outputs = [], []
+    inputs: list[Tensor] = []
+    outputs: list[Tensor] = []
     for field, entry in fields(found[chosen]):
         if field in (1, 2):  # SignatureDef.inputs, outputs
             name, information = _keyed(entry)

@@ -80,7 +80,7 @@ def _opened(url: str) -> tuple[Any, str]:
 
 def _listed(fs: Any, root: str, url: str) -> dict[str, dict[str, Any]]:
     """Give the files by their names below the root, with what tells each one's state."""
-    files = {}
+    files: dict[str, dict[str, Any]] = {}
     for path, told in _found(fs, root, url).items():
         below = str(path).rstrip("/").removeprefix(root).lstrip("/")
         if ".." in PurePosixPath(below).parts or "\\" in below:

@@ -107,6 +107,17 @@ def test_what_timm_says_in_another_way_is_asked_for(tmp_path, changed, asked):
     assert "pixel_values: {kind: image, layout: NCHW" in str(caught.value)
 
 
+def test_pickled_weights_are_the_last_that_are_taken(tmp_path):
+    config = {"architectures": ["ViTForImageClassification"], "id2label": LABELS}
+    folder = folder_of(tmp_path, config, preprocessor_config=VIT)
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x02")
+    assert load(folder).file.name == "model.safetensors"
+    (folder / "model.safetensors").unlink()
+    version = load(folder)
+    assert version.file.name == "pytorch_model.bin"
+    assert version.manifest.name == "net"
+
+
 def test_what_is_missing_is_asked_for_once_with_what_is_known_filled_in(tmp_path):
     config = {"id2label": LABELS, "type_vocab_size": 2}
     with pytest.raises(ModelError, match="which task it is for: write 'task:'") as caught:
