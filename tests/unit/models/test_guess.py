@@ -48,7 +48,10 @@ def test_the_detector_s_kind_is_told_by_its_output(tmp_path, write_onnx, shape, 
     file = write_onnx(
         tmp_path / "a.onnx", PICTURE, {"output0": ("float32", shape)}, metadata=notes()
     )
-    assert load(file).outputs["output0"].decode == decode
+    manifest = load(file)
+    assert manifest.outputs["output0"].decode == decode
+    # what needs no suppression gets none
+    assert (manifest.postprocess.nms is None) == (decode == "detections")
 
 
 def test_an_ultralytics_classifier_gives_probabilities(tmp_path, write_onnx):
