@@ -13,6 +13,10 @@ TASK = "image-classification"
 NAMES = [name for task, name in CASES if task == TASK]
 FEATURES = "image-feature-extraction"
 EXACT = 1e-4
+# What no exporter or runtime answers rightly; a test fails when one learns it.
+NOT_OVER_ONNX = {
+    "BiT": "no: ONNX Runtime's optimiser changes layers that normalise their own weights"
+}
 
 Scores = list[dict[str, float]]
 
@@ -88,11 +92,18 @@ def test_a_classifier_answers_as_transformers_does(name, made, tmp_path, parity_
     exact = from_tensors(over_torch, pixels.numpy(), model)
     assert exact < EXACT
     off = end_to_end(over_torch, wanted, tolerance)
-    exporter, _ = exported(model, pixels, ["logits"], folder, tmp_path / "onnx", sides=False)
-    over_onnx = streamed(tmp_path / "onnx", TASK, top_k=len(wanted[0]))
-    exact_onnx = from_tensors(over_onnx, pixels.numpy(), model)
-    assert exact_onnx < EXACT
-    end_to_end(over_onnx, wanted, tolerance)
+    to = tmp_path / "onnx"
+    exact_onnx: float | str
+    if name in NOT_OVER_ONNX:
+        with pytest.raises(AssertionError, match="written, but"):
+            exported(model, pixels, ["logits"], folder, to, sides=False)
+        exact_onnx, exporter = NOT_OVER_ONNX[name], "Torch only"
+    else:
+        exporter, _ = exported(model, pixels, ["logits"], folder, to, sides=False)
+        over_onnx = streamed(to, TASK, top_k=len(wanted[0]))
+        exact_onnx = from_tensors(over_onnx, pixels.numpy(), model)
+        assert exact_onnx < EXACT
+        end_to_end(over_onnx, wanted, tolerance)
     breaks = {}
     for mistake, wrong in over_torch.mistaken().items():
         breaks[mistake] = distance(wanted, of(wrong.answers(jpegs())))

@@ -65,3 +65,30 @@ def test_a_model_without_an_embedding_is_refused():
     )
     with pytest.raises(ConfigError, match="decode: embedding"):
         interpreter_for(manifest, "feature-extraction")
+
+
+def pictures(count, **output):
+    manifest = Manifest.model_validate(
+        {
+            "name": "m",
+            "task": "image-feature-extraction",
+            "inputs": {"x": {"kind": "image", "size": {"height": 4, "width": 4}}},
+            "outputs": {"y": {"decode": "embedding", **output}},
+        }
+    )
+    return interpreter_for(manifest, "image-feature-extraction"), [ModelInput({}, 1)] * count
+
+
+def test_a_picture_s_states_are_told_as_they_are_or_averaged():
+    states = np.arange(2 * 3 * 2 * 2, dtype=np.float32).reshape(2, 3, 2, 2)
+    built, inputs = pictures(2, pooling="none")
+    assert built.interpret({"y": states}, inputs) == states.tolist()
+    built, inputs = pictures(2, pooling="mean")
+    assert built.interpret({"y": states}, inputs) == states.mean(axis=(2, 3)).tolist()
+    built, inputs = pictures(2, pooling="cls")
+    assert built.interpret({"y": VALUES}, inputs) == VALUES[:, 0].tolist()
+
+
+def test_a_picture_s_vector_is_the_answer_where_there_is_one():
+    built, inputs = pictures(2)
+    assert built.interpret({"y": VALUES[:, 0]}, inputs) == VALUES[:, 0].tolist()
