@@ -144,8 +144,9 @@ class ModelRef(Section):
     """A model, by where it is, and how it is run."""
 
     uri: str
-    """A directory or a file (looked up beside this file, then in STREAMER_MODELS__DIR), or
-    `registry:NAME`."""
+    """A directory or a file (looked up beside this file, then in STREAMER_MODELS__DIR),
+    `registry:NAME`, `hf:ORG/REPO@COMMIT`, `models:/NAME/VERSION` of MLflow, or a URL as in
+    s3://bucket/folder."""
     batch: Batch = Batch()
     device: Device = "auto"
     """`auto`, `cpu`, `cuda:N`, or the UUID of a GPU."""
