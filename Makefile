@@ -78,7 +78,9 @@ test: lint ## lint, then every test in its short form, real broker included
 
 .PHONY: parity
 parity: $(PARITY)/.ready ## answers against transformers, timm and Torch themselves (installs 6 GB)
-	$(PARITY)/bin/$(PYTEST) -m torch $(ARGS)
+	@mkdir -p build && : > build/parity.jsonl
+	STREAMER_PARITY_ROWS=build/parity.jsonl $(PARITY)/bin/$(PYTEST) -m torch $(ARGS)
+	PYTHONPATH=tests $(PARITY)/bin/python -m parity.table build/parity.jsonl
 
 .PHONY: tensorflow
 tensorflow: $(TENSORFLOW)/.ready ## the tests that need TensorFlow (installs 3 GB)
