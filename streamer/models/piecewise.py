@@ -12,6 +12,15 @@ from streamer.errors import ModelError
 
 VOCABULARY = "vocab.json"
 _SPECIAL_FILES = ("special_tokens_map.json", "tokenizer_config.json")
+# M2M100's languages are numbered behind its vocabulary, in this order (Fan et al. 2020, table 1 by
+# code); newer folders no longer list them.
+_M2M100 = "M2M100Tokenizer"
+_LANGUAGES = (
+    "af am ar ast az ba be bg bn br bs ca ceb cs cy da de el en es et fa ff fi fr fy ga gd gl "
+    "gu ha he hi hr ht hu hy id ig ilo is it ja jv ka kk km kn ko lb lg ln lo lt lv mg mk ml "
+    "mn mr ms my ne nl no ns oc or pa pl ps pt ro ru sd si sk sl so sq sr ss su sv sw ta th "
+    "tl tn tr uk ur uz vi wo xh yi yo zh zu"
+)
 _ALWAYS = ("<s>", "</s>", "<pad>", "<unk>")
 
 
@@ -41,6 +50,9 @@ def piece_numbers(folder: Path) -> PieceNumbers:
         for number, token in (config.get("added_tokens_decoder") or {}).items()
     }
     added |= _read(folder / "added_tokens.json", missing={})
+    if config.get("tokenizer_class") == _M2M100:
+        languages = (f"__{code}__" for code in _LANGUAGES.split())
+        added |= {token: len(numbers) + place for place, token in enumerate(languages)}
     special = {token for token in _ALWAYS if token in numbers} | set(added)
     for name in _SPECIAL_FILES:
         content = _read(folder / name, missing={})
@@ -50,7 +62,7 @@ def piece_numbers(folder: Path) -> PieceNumbers:
                 special.add(text)
                 # Not listed in vocab.json: they come behind it, in this order.
                 if text not in numbers and text not in added:
-                    added[text] = len(numbers) + len(added)
+                    added[text] = max({**numbers, **added}.values()) + 1
     return PieceNumbers({**added, **numbers}, frozenset(special))
 
 

@@ -10,6 +10,7 @@ from streamer.models.piecewise import piece_numbers
 from streamer.preprocess.vocabulary import Written, language_token
 from streamer.preprocess.words import Numbered
 
+_OPENED, _CLOSED = ">>", "<<"
 _END, _UNKNOWN, _PADDING = "</s>", "<unk>", "<pad>"
 
 
@@ -37,6 +38,7 @@ class Pieces:
             if token not in self._numbers:
                 raise ModelError(f"{path.parent}: vocab.json lacks '{token}'")
         self.pad_id = self._numbers.get(_PADDING, 0)
+        self._wants_languages = any(piece.startswith(_OPENED) for piece in self._numbers)
         self._spec = spec
         self._before: list[int] = []
         if spec.src_lang is not None:
@@ -47,12 +49,19 @@ class Pieces:
 
     def encode(self, texts: Sequence[Written]) -> list[Numbered]:
         """Encode texts; see `Tokens`."""
-        split = [_language_wanted(str(text)) for text in texts]
+        split = [self._language_wanted(str(text)) for text in texts]
         found = self._model.encode([text for _, text in split], out_type=str)
         return [
             self._numbered(before + pieces)
             for (before, _), pieces in zip(split, found, strict=True)
         ]
+
+    def _language_wanted(self, text: str) -> tuple[list[str], str]:
+        """Split off a target language written before a text (Marian's models of several)."""
+        end = text.find(_CLOSED) + len(_CLOSED)
+        if self._wants_languages and text.startswith(_OPENED) and end >= len(_CLOSED):
+            return [text[:end]], text[end:]
+        return [], text
 
     def id_of(self, token: str) -> int | None:
         """Give the number of a piece; see `Tokens`."""
@@ -66,14 +75,6 @@ class Pieces:
             ids = ids[len(ids) - room :] if self._spec.truncation_side == "left" else ids[:room]
         ids = [*self._before, *ids, self._numbers[_END]]
         return Numbered(ids, [0] * len(ids))
-
-
-def _language_wanted(text: str) -> tuple[list[str], str]:
-    """Split off a target language written before a text (Marian's models of several)."""
-    end = text.find("<<")
-    if text.startswith(">>") and end >= 0:
-        return [text[: end + 2]], text[end + 2 :]
-    return [], text
 
 
 def _loaded(path: Path) -> Any:
