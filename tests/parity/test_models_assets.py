@@ -15,6 +15,7 @@ from parity.real_models import RealModel, check_classifier, lines, opened, pictu
 
 from streamer.infer import check_fit, open_session
 from streamer.models import load_version
+from streamer.pipeline.probe import probed
 from streamer.postprocess import interpreter_for
 from streamer.preprocess import preprocessor_for
 from streamer.records import Image, Pair, Sample, Text
@@ -136,3 +137,21 @@ def test_a_hugging_face_folder_needs_no_manifest(assets):
     outputs = session.run(preprocessor.collate(inputs))
     (answer,) = interpreter_for(version.manifest, "text-classification").interpret(outputs, inputs)
     assert answer[0]["label"] == "card_arrival"
+
+
+@pytest.mark.parametrize(
+    ("name", "invariant"),
+    [
+        ("mobilenet_v1_050_160_f32_nchw", ("exact", "1e-5")),
+        ("mobilenet_v1_025_128_int8_nhwc_batch1", ("exact",)),
+        ("minilm_l6_v2_int8", ("no",)),
+        ("sms_spam_tfidf_string_onnx", ("exact", "1e-5")),
+    ],
+)
+def test_whether_answers_depend_on_their_batch_is_found_out(model, name, invariant):
+    built = model(name)
+    probe = probed(built.version.manifest, built.session, built.preprocessor)
+    assert probe.batch_invariant in invariant
+    if invariant == ("no",):
+        assert probe.alike is not None
+        assert probe.alike > 1e-3  # scales are the whole batch's, padded or not

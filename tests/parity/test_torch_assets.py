@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from parity.real_models import RealModel, check_classifier, lines, opened
 
 from streamer.pipeline.probe import probed
-from streamer.preprocess import preprocessor_for
 from streamer.records import Sample, Text
+from streamer.testing import TopologyTest
 
 pytestmark = pytest.mark.torch
 
@@ -49,6 +50,27 @@ def test_a_text_network_is_as_good_as_was_noted(model, assets):
 
 def test_texts_without_a_mask_do_not_depend_on_their_batch(model):
     built = model("clinc150_textcnn_torchscript")
-    manifest = built.version.manifest
-    probe = probed(manifest, built.session, preprocessor_for(manifest, built.version.folder))
+    probe = probed(built.version.manifest, built.session, built.preprocessor)
     assert probe.batch_invariant in ("exact", "1e-5")
+
+
+@pytest.mark.parametrize("isolation", ["none", "process"])
+def test_a_topology_answers_with_a_script_as_with_any_model(model, tmp_path, isolation):
+    built = model("clinc150_textcnn_torchscript")
+    built.session.close()
+    topology = {
+        "name": "intents",
+        "source": {"topics": ["messages"], "format": "text"},
+        "models": {"intents": {"uri": str(built.version.folder), "isolation": isolation}},
+        "steps": {"predict": {"model": "intents"}},
+        "sink": {"topic": "answers"},
+    }
+    file = tmp_path / "intents.yaml"
+    file.write_text(yaml.safe_dump(topology), encoding="utf-8")
+    examples = built.expected["examples"]
+    with TopologyTest(file) as test:
+        for example in examples:
+            test.send("messages", example["text"])
+        for example, prediction in zip(examples, test.predictions(), strict=True):
+            assert prediction.output()[0]["label"] == example["pred"]
+            assert prediction.output()[0]["score"] == pytest.approx(example["score"], abs=1e-4)
