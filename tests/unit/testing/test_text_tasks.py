@@ -19,7 +19,8 @@ def asked(tmp_path):
     def run(texts, function, step, **manifest):
         text = {"kind": "text", "tokenizer": "tokenizer.json", "tensors": TENSORS, "max_length": 16}
         text |= manifest.pop("text", {})
-        text_model(tmp_path, "m", inputs={"text": text}, **manifest)
+        folder = text_model(tmp_path, "m", inputs={"text": text}, **manifest)
+        (folder / "words.csv").write_text("word,id\nthe,1\nfilm,17\n")
         topology = {
             "name": "asked",
             "source": {"topics": ["in"], "format": "text"},
@@ -116,3 +117,30 @@ def test_what_a_step_says_for_another_task_is_refused_by_its_key(asked):
             {"task": "text-classification", "candidate_labels": ["a"]},
             task="text-classification",
         )
+
+
+def test_a_network_that_reads_numbers_of_words_gets_600_of_them(asked):
+    shapes = []
+
+    def counted(feeds):
+        shapes.append((feeds["Features"].shape[1], feeds["Features"].dtype))
+        known = (feeds["Features"] > 0).sum(axis=1)
+        return {"Prediction/Softmax": np.stack([known < 2, known >= 2], axis=1).astype(np.float32)}
+
+    answers = asked(
+        ["the film", "a film", "the the film"],
+        counted,
+        {"task": "text-classification", "top_k": 1},
+        task="text-classification",
+        id2label=["negative", "positive"],
+        outputs={"Prediction/Softmax": {"decode": "probabilities"}},
+        text={
+            "tokenizer": "words.csv",
+            "max_length": 600,
+            "padding": "max_length",
+            "dtype": "int32",
+            "tensors": {"Features": "ids"},
+        },
+    )
+    assert [answer[0]["label"] for answer in answers] == ["positive", "negative", "positive"]
+    assert set(shapes) == {(600, np.dtype("int32"))}
