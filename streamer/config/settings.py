@@ -151,6 +151,23 @@ class TraceSettings(Section):
     """Whether a record goes on with the producer's trace, or begins one that is linked to it."""
 
 
+class RegistrySettings(Section):
+    """The schema registry, for the formats avro, protobuf and json-schema."""
+
+    url: str | None = None
+    """Where it speaks Confluent's REST interface, as in https://registry:8081 (Apicurio:
+    …/apis/ccompat/v7)."""
+    username: str | None = None
+    """Who asks, if it wants to know."""
+    password: SecretStr | None = None
+    """The password of who asks."""
+    cafile: Path | None = None
+    """PEM file of the authority that signed its certificate; else the system's."""
+    register_schemas: bool = True
+    """Whether the schema of what is written is registered (under TOPIC-value); else it must be
+    there already."""
+
+
 class ModelSettings(Section):
     """Where models are."""
 
@@ -215,6 +232,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     traces: TraceSettings = TraceSettings()
+    schema_registry: RegistrySettings = RegistrySettings()
     models: ModelSettings = ModelSettings()
     line: LineSettings = LineSettings()
     deployments: DeploymentSettings = DeploymentSettings()

@@ -106,8 +106,9 @@ class Source(Section):
 
     topics: Annotated[tuple[TopicName, ...], Field(min_length=1)]
     """Topics that are read."""
-    format: Literal["image", "text", "json"]
-    """What a value is: an encoded picture, UTF-8 text, or a JSON object."""
+    format: Literal["image", "text", "json", "avro", "protobuf", "json-schema", "cloudevents"]
+    """What a value is: an encoded picture, UTF-8 text, a JSON object; a value with a schema of the
+    registry, read as a JSON object is; or a CloudEvent around JSON, a text or a picture."""
     group: str | None = None
     """Consumer group; the topology's name if left out."""
     auto_offset_reset: Literal["earliest", "latest"] = "earliest"
@@ -209,8 +210,10 @@ class Sink(Section):
 
     topic: TopicName
     """Topic of the predictions."""
-    format: Literal["json"] = "json"
-    """How a prediction is written."""
+    format: Literal["json", "avro", "protobuf", "json-schema", "cloudevents"] = "json"
+    """How a prediction is written; `avro`, `protobuf` and `json-schema` with a schema registry."""
+    mode: Literal["binary", "structured"] = "binary"
+    """With cloudevents: the event's attributes in headers, or in the value."""
     partition: Literal["key", "source"] = "key"
     """By the key as Kafka's default partitioner does (a keyless record: by its source
     partition), or all by source partition."""

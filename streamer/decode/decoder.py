@@ -13,31 +13,40 @@ from streamer.decode.headers import header_of
 from streamer.decode.picture import decode_image
 from streamer.decode.text import checked_text, decode_text
 from streamer.errors import ConfigError, DecodeError
+from streamer.formats import SCHEMED, Reading, Registry, event_of, reading_for
 from streamer.records import Image, Pair, Record, Sample, Text
 
 Kind = Literal["image", "text", "pair"]
 """What a model reads: a picture, a text, or two sentences."""
 
 _CHANNELS = 3
+_DECODED_TIMES = 20
+"""Bytes of a decoded picture for each of a JPEG, roughly."""
 _STRING = msgspec.json.Decoder(str)
 
 
 class Decoder:
     """Decodes the records of a source; of use to several threads at a time."""
 
-    def __init__(self, source: Source, kind: Kind) -> None:
+    def __init__(self, source: Source, kind: Kind, registry: Registry | None = None) -> None:
         """Prepare to make samples of `kind`.
 
         Raises:
-            ConfigError: the source's format holds no such samples, or its `fetch` is wrong.
+            ConfigError: the source's format holds no such samples or lacks its schema registry,
+                or its `fetch` is wrong.
         """
-        if source.format not in {"json", kind}:
+        if source.format not in {kind, "json", "cloudevents", *SCHEMED}:
             raise ConfigError(
                 f"source.format: {source.format} holds no {kind} for the model to read; "
                 f"write {'json' if kind == 'pair' else kind + ' or json'}"
             )
         self._source = source
         self._kind = kind
+        self._reading: Reading | None = None
+        if source.format in SCHEMED:
+            if registry is None:
+                raise ConfigError(f"source.format: {source.format} cannot be read here")
+            self._reading = reading_for(source.format, registry)
         fields = source.fields
         wanted = {
             "image": (fields.image, fields.image_uri),
@@ -55,11 +64,11 @@ class Decoder:
         Raises:
             DecodeError: whatever is wrong with it; `reason` says what in one word.
         """
-        value = self._checked(record.value)
+        value, form = self._opened(self._checked(record.value), record)
         limits = self._source.limits
-        if self._source.format == "image":
+        if form == "image":
             return decode_image(value, self._source.images, limits)
-        if self._source.format == "text":
+        if form == "text":
             return Text(decode_text(value, limits.text))
         found = self._fields.read(value)
         fields = self._source.fields
@@ -68,6 +77,20 @@ class Decoder:
         if self._kind == "text":
             return Text(self._text(found, fields.text))
         return Pair(self._text(found, fields.sentence1), self._text(found, fields.sentence2))
+
+    def _opened(self, value: bytes, record: Record) -> tuple[bytes, str]:
+        """Take a value out of what is around it; tell what it is then."""
+        form = self._source.format
+        if self._reading is not None:
+            return self._reading.json(value), "json"
+        if form != "cloudevents":
+            return value, form
+        event = event_of(value, record.headers)
+        if not event.content:
+            raise DecodeError("an event without data", reason="empty-value")
+        if event.is_json or self._kind == "pair":
+            return event.content, "json"
+        return event.content, self._kind
 
     def cost(self, record: Record) -> int:
         """Give the bytes of a record, encoded plus decoded, without decoding it.
@@ -84,7 +107,9 @@ class Decoder:
         if self._kind != "image":
             return len(value)
         limits = self._source.limits
-        if self._source.format == "image":
+        if self._reading is not None:
+            return len(value) * _DECODED_TIMES  # to look costs as much as to decode
+        if self._source.format in ("image", "cloudevents"):
             header = header_of(value)
         else:
             try:

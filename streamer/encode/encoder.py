@@ -1,6 +1,7 @@
-"""Predictions as JSON."""
+"""Predictions as records: JSON, a format with a schema, or CloudEvents."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -8,6 +9,7 @@ import msgspec
 from streamer.config.topology import Topology
 from streamer.encode.letter import dead_letter, smaller
 from streamer.errors import EncodeError
+from streamer.formats import EVENT_TYPE, Writing, enveloped, time_of
 from streamer.records import Item, OutRecord, Record, Rejection, TopicPartition, Wave
 
 _TOPOLOGY_HEADER = "streamer.topology"
@@ -16,11 +18,14 @@ _TOPOLOGY_HEADER = "streamer.topology"
 class Encoder:
     """Writes the records that a topology puts out."""
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, writing: Writing | None = None) -> None:
+        """Prepare to write; `writing` is for formats with a schema."""
+        self._writing = writing
         self._name = topology.name
         self._sink = topology.sink
         self._letters = topology.deadletter_topic
         self._json = msgspec.json.Encoder()
+        self._events = "cloudevents" in (topology.source.format, topology.sink.format)
         self._mark = (_TOPOLOGY_HEADER, topology.name.encode())
 
     def prediction(self, item: Item) -> OutRecord:
@@ -49,14 +54,28 @@ class Encoder:
             },
         }
         try:
-            value = self._json.encode(content)
+            value = self._writing.value(content) if self._writing else self._json.encode(content)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             message = f"the answer cannot be written as JSON: {error}"
             raise EncodeError(message, reason="not-encodable") from error
+        if self._sink.format == "cloudevents":
+            return self._event(record, value)
         return self._out(record, value)
 
+    def _event(self, record: Record, content: bytes) -> OutRecord:
+        attributes = {
+            "id": f"{record.topic}/{record.partition}/{record.offset}",
+            "source": f"/streamer/{self._name}",
+            "type": EVENT_TYPE,
+            **({"time": time_of(record.timestamp)} if record.timestamp >= 0 else {}),
+        }
+        structured = self._sink.mode == "structured"
+        value, headers = enveloped(content, attributes, structured=structured)
+        output = self._out(record, value)
+        return replace(output, headers=output.headers + headers)
+
     def _out(self, record: Record, value: bytes | None) -> OutRecord:
-        carried = tuple(header for header in record.headers if header[0] != _TOPOLOGY_HEADER)
+        carried = tuple(header for header in record.headers if self._carries(header[0]))
         from_source = self._sink.timestamp == "source" and record.timestamp >= 0
         return OutRecord(
             topic=self._sink.topic,
@@ -66,6 +85,11 @@ class Encoder:
             timestamp=record.timestamp if from_source else None,
             source=TopicPartition(record.topic, record.partition),
         )
+
+    def _carries(self, name: str) -> bool:
+        """Whether a header goes out again: what makes the input an event does not."""
+        of_the_event = name.startswith("ce_") or name == "content-type"
+        return name != _TOPOLOGY_HEADER and not (self._events and of_the_event)
 
     def letter(self, record: Record, rejection: Rejection) -> OutRecord:
         """Write a dead letter."""

@@ -9,7 +9,15 @@ from streamer.tasks import task_named
 
 _TEXT = {"type": "string"}
 _WHOLE = {"type": "integer"}
-_CONTENT_TYPES = {"image": "image/*", "text": "text/plain", "json": "application/json"}
+_CONTENT_TYPES = {
+    "image": "image/*",
+    "text": "text/plain",
+    "json": "application/json",
+    "avro": "application/vnd.apache.avro",
+    "protobuf": "application/vnd.google.protobuf",
+    "json-schema": "application/schema+json",
+    "cloudevents": "application/cloudevents+json",
+}
 _ERROR_HEADERS = (
     *("stage", "step", "reason", "class", "message", "topology"),
     *("topic", "partition", "offset", "timestamp", "attempts"),
@@ -58,7 +66,10 @@ def asyncapi(file: Path, models_dir: Path) -> dict[str, Any]:
         "components": {
             "messages": {
                 "input": {"contentType": _CONTENT_TYPES[source.format]},
-                "prediction": {"payload": _prediction(topology, file, models_dir)},
+                "prediction": {
+                    "contentType": _CONTENT_TYPES[topology.sink.format],
+                    "payload": _prediction(topology, file, models_dir),
+                },
                 "deadletter": {
                     "summary": "The original key, value and headers, and why it is here.",
                     "headers": {

@@ -8,6 +8,7 @@ from typing import Literal
 
 from streamer.config import Topology
 from streamer.errors import ConfigError, ModelError
+from streamer.formats import SCHEMED
 from streamer.pipeline.model import Models
 from streamer.pipeline.step import Step, StepEvents
 from streamer.records import Wave
@@ -84,7 +85,7 @@ def _named(where: str) -> Iterator[None]:
 
 def _kind(where: str, form: str, kind: Kind) -> Kind:
     """Say what a record must be decoded to for a step."""
-    if form not in ("json", kind):
+    if form not in (kind, "json", "cloudevents", *SCHEMED):
         hint = " (a pair of sentences comes as source.format: json)" if kind == "pair" else ""
         message = f"{where}: the model takes {kind}, the source is {form}{hint}"
         raise ConfigError(message)

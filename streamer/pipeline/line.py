@@ -15,6 +15,7 @@ from streamer.consume import Assignment, Caution, Commits, Gatherer, Source
 from streamer.decode import Decoder
 from streamer.encode import Encoder
 from streamer.errors import StreamerError
+from streamer.formats import SCHEMED, Registry, Writing, writing_for
 from streamer.pipeline.assembly import Assembly
 from streamer.pipeline.connections import Connections, KafkaConnections
 from streamer.pipeline.events import LineEvents
@@ -110,7 +111,9 @@ class Line:
             self.ended.set()
 
     def _consume(self) -> None:
-        preparer = CostedPreparer(self.topology, self.assembly, self._settings)
+        preparer = CostedPreparer(
+            self.topology, self.assembly, self._settings, self._stopping.is_set
+        )
         self._consumer = self._connections.consumer(self.topology, self.assignment)
         tail: Channel[Wave] = Channel(1)
         feed: Channel[Wave] = Channel(1)
@@ -182,7 +185,7 @@ class Line:
                 Stage(f"batch-{step.name}", partial(map, step.begin)),
                 Stage(f"infer-{step.name}", partial(map, step.finish)),
             ]
-        encoder = Encoder(self.topology)
+        encoder = Encoder(self.topology, self._writing())
         guard = Guard(self.topology.deadletter_section)
         stages.append(Stage("encode", self._encoding(encoder, guard)))
         stages.append(Stage("publish", self._publisher(encoder)))
@@ -203,6 +206,13 @@ class Line:
             yield from stage.work(items)
 
         return Stage(stage.name, work)
+
+    def _writing(self) -> Writing | None:
+        sink = self.topology.sink
+        if sink.format not in SCHEMED:
+            return None
+        registry = Registry(self._settings.schema_registry, self._stopping.is_set)
+        return writing_for(sink.format, registry, sink.topic)
 
     def _encoding(
         self, encoder: Encoder, guard: Guard
@@ -275,8 +285,17 @@ class Line:
 class CostedPreparer(Preparer):
     """A preparer that also knows what a record will take."""
 
-    def __init__(self, topology: Topology, assembly: Assembly, settings: Settings) -> None:
-        decoder = Decoder(topology.source, assembly.kind)
+    def __init__(
+        self,
+        topology: Topology,
+        assembly: Assembly,
+        settings: Settings,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        registry = None
+        if topology.source.format in SCHEMED:
+            registry = Registry(settings.schema_registry, stopping)
+        decoder = Decoder(topology.source, assembly.kind, registry)
         super().__init__(
             decoder,
             assembly.kind,

@@ -6,9 +6,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal
 
 from streamer.decode import Decoder
-from streamer.errors import RecordError
+from streamer.errors import BrokerError, RecordError
 from streamer.pipeline.step import Step
-from streamer.records import Image, Item, Rejection, Wave
+from streamer.records import Image, Item, Rejection, Sample, Wave
 
 _CHUNK = {"image": 1, "text": 128, "pair": 128}
 
@@ -57,23 +57,16 @@ class Preparer:
 
     def prepare(self, wave: Wave, items: Sequence[Item]) -> None:
         """Decode items of a wave and make their model inputs."""
-        decoded, samples = [], []
+        decoded: list[Item] = []
+        samples: list[Sample] = []
         for item in filter(lambda item: item.alive, items):
             if item.record.value is None:
                 self._bury(item)
                 continue
-            try:
-                samples.append(self._decoder.decode(item.record))
-            except RecordError as error:
-                item.rejection = Rejection(
-                    "decode", None, error.reason, type(error).__name__, str(error)
-                )
-                continue
-            except Exception as error:  # noqa: BLE001 - a codec that trips over one value
-                kind = type(error).__name__
-                item.rejection = Rejection("decode", None, "decode-failed", kind, str(error))
-                continue
-            decoded.append(item)
+            sample = self._decoded(item)
+            if sample is not None:
+                samples.append(sample)
+                decoded.append(item)
         for step in self._steps:
             if decoded:
                 step.prepare(wave, decoded, samples)
@@ -81,6 +74,22 @@ class Preparer:
             for item, sample in zip(decoded, samples, strict=True):
                 if isinstance(sample, Image):
                     item.image = sample
+
+    def _decoded(self, item: Item) -> Sample | None:
+        """Decode an item's value; None if it is rejected."""
+        try:
+            return self._decoder.decode(item.record)
+        except BrokerError:  # no fault of the record: nothing of the wave is committed
+            raise
+        except RecordError as error:
+            reason = error.reason
+            failure: Exception = error
+        except Exception as error:  # noqa: BLE001 - a codec that trips over one value
+            reason = "decode-failed"
+            failure = error
+        kind = type(failure).__name__
+        item.rejection = Rejection("decode", None, reason, kind, str(failure))
+        return None
 
     def _bury(self, item: Item) -> None:
         """Decide what becomes of a record with a null value."""

@@ -7,9 +7,8 @@ its headers. Records that are not sampled cost a look at their headers; without 
 
 from collections.abc import Mapping, Sequence
 from time import monotonic, time_ns
-from typing import Any
+from typing import Any, Literal, Protocol
 
-from streamer.config.settings import TraceSettings
 from streamer.errors import ConfigError
 from streamer.records import Headers, OutRecord, Record, Wave
 
@@ -34,10 +33,30 @@ _FLUSH_MS = 2000
 _SECOND = 1_000_000_000
 
 
+class TraceOptions(Protocol):
+    """What is chosen; the settings have it."""
+
+    @property
+    def endpoint(self) -> str | None:
+        """Where traces go; None: as OpenTelemetry's own variables say."""
+
+    @property
+    def service(self) -> str:
+        """The service's name."""
+
+    @property
+    def sample(self) -> float:
+        """Share of the records without a parent that are traced."""
+
+    @property
+    def parent(self) -> Literal["continue", "link"]:
+        """What becomes of the producer's trace."""
+
+
 class Traces:
     """Where a process's spans go."""
 
-    def __init__(self, settings: TraceSettings, instance: str, exporter: Any = None) -> None:
+    def __init__(self, settings: TraceOptions, instance: str, exporter: Any = None) -> None:
         """Open it; nothing is sent yet.
 
         Raises:
@@ -69,7 +88,7 @@ class Traces:
             provider.shutdown()
 
 
-def _exporter(settings: TraceSettings) -> "SpanExporter":
+def _exporter(settings: TraceOptions) -> "SpanExporter":
     if settings.endpoint is None:
         return OTLPSpanExporter()  # OTEL_EXPORTER_OTLP_… say where
     return OTLPSpanExporter(endpoint=f"{settings.endpoint.rstrip('/')}/v1/traces")

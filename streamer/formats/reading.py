@@ -1,0 +1,189 @@
+"""Values with a schema, to JSON: from there on they are read as any JSON value is."""
+
+import base64
+import io
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Protocol
+
+import msgspec
+
+from streamer.errors import ConfigError, DecodeError
+from streamer.formats.registry import Registry, Schema
+from streamer.formats.wire import message_indexes, unwrapped
+
+SCHEMED = ("avro", "protobuf", "json-schema")
+"""Formats whose values name a schema of the registry."""
+_MOST_SCHEMAS = 1000
+
+
+class Reading(Protocol):
+    """Gives a value as JSON."""
+
+    def json(self, value: bytes) -> bytes:
+        """Give the content as JSON, bytes as base64.
+
+        Raises:
+            DecodeError: whatever is wrong with it; `reason` says what in one word.
+        """
+        ...
+
+
+def reading_for(form: str, registry: Registry) -> Reading:
+    """Give what reads a format.
+
+    Raises:
+        ConfigError: the extra `schemas` is not installed.
+    """
+    try:
+        return _READINGS[form](registry)
+    except ImportError as error:
+        told = f"source.format: {form} needs {error.name}; pip install 'streamer[schemas]'"
+        raise ConfigError(told) from error
+
+
+class JsonSchemaReading:
+    """JSON behind a schema's id; the producer has checked it, and the fields are checked here."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def json(self, value: bytes) -> bytes:
+        """Take the id off."""
+        return unwrapped(value)[1]
+
+
+class AvroReading:
+    """Avro, read by the schema it was written with."""
+
+    def __init__(self, registry: Registry) -> None:
+        import fastavro
+
+        self._registry = registry
+        self._read: Callable[..., Any] = fastavro.schemaless_reader
+        self._parse: Callable[..., Any] = fastavro.parse_schema
+        self._parsed = lru_cache(_MOST_SCHEMAS)(self._parsed_anew)
+
+    def json(self, value: bytes) -> bytes:
+        """Read a value."""
+        schema_id, content = unwrapped(value)
+        schema = self._parsed(schema_id)
+        stream = io.BytesIO(content)
+        try:
+            found = self._read(stream, schema, None)
+        except Exception as error:  # the library's errors have no common ancestor
+            raise _unfit("Avro", schema_id, error) from error
+        if stream.tell() != len(content):
+            left = len(content) - stream.tell()
+            raise DecodeError(
+                f"{left} bytes are left behind what schema {schema_id} describes",
+                reason="schema-mismatch",
+            )
+        return _as_json(found)
+
+    def _parsed_anew(self, schema_id: int) -> Any:
+        schema = self._registry.schema(schema_id)
+        if schema.kind != "AVRO":
+            raise _other_kind(schema_id, schema, "AVRO")
+        named: dict[str, Any] = {}
+        self._learn(schema, named)
+        try:
+            return self._parse(json.loads(schema.text), named_schemas=named)
+        except Exception as error:
+            raise _unfit("schema", schema_id, error) from error
+
+    def _learn(self, schema: Schema, named: dict[str, Any]) -> None:
+        """Parse what a schema refers to first, so that its names are known."""
+        for _, subject, version in schema.references:
+            other = self._registry.version(subject, version)
+            self._learn(other, named)
+            self._parse(json.loads(other.text), named_schemas=named)
+
+
+class ProtobufReading:
+    """Protobuf, read by the descriptor that the registry compiled."""
+
+    def __init__(self, registry: Registry) -> None:
+        from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+
+        self._registry = registry
+        self._file = descriptor_pb2.FileDescriptorProto
+        self._pool = descriptor_pool.DescriptorPool
+        self._class = message_factory.GetMessageClass
+        self._to_dict = json_format.MessageToDict
+        self._messages = lru_cache(_MOST_SCHEMAS)(self._message_anew)
+
+    def json(self, value: bytes) -> bytes:
+        """Read a value; names stay as the schema has them, fields that are not set are left out."""
+        schema_id, rest = unwrapped(value)
+        indexes, content = message_indexes(rest)
+        kind = self._messages(schema_id, tuple(indexes))
+        try:
+            message = kind.FromString(content)
+        except Exception as error:
+            raise _unfit("Protobuf", schema_id, error) from error
+        return _as_json(self._to_dict(message, preserving_proto_field_name=True))
+
+    def _message_anew(self, schema_id: int, indexes: tuple[int, ...]) -> Any:
+        schema = self._registry.schema(schema_id, "serialized")
+        if schema.kind != "PROTOBUF":
+            raise _other_kind(schema_id, schema, "PROTOBUF")
+        pool = self._pool()
+        try:
+            self._learn(pool, schema, f"schema-{schema_id}.proto", set())
+            place: Any = pool.FindFileByName(f"schema-{schema_id}.proto")
+            messages = list(place.message_types_by_name.values())
+            found = messages[indexes[0]]
+            for index in indexes[1:]:
+                found = found.nested_types[index]
+        except (IndexError, KeyError, TypeError, ValueError) as error:
+            raise _unfit("schema", schema_id, error) from error
+        return self._class(found)
+
+    def _learn(self, pool: Any, schema: Schema, name: str, known: set[str]) -> None:
+        """Put a file and what it imports into the pool."""
+        file = self._file.FromString(base64.b64decode(schema.text))
+        file.name = name
+        for imported, subject, version in schema.references:
+            if imported not in known:
+                known.add(imported)
+                other = self._registry.version(subject, version, "serialized")
+                self._learn(pool, other, imported, known)
+        for imported in file.dependency:
+            if imported not in known and imported.startswith("google/protobuf/"):
+                known.add(imported)
+                pool.AddSerializedFile(_well_known(imported))
+        pool.Add(file)
+
+
+def _well_known(name: str) -> bytes:
+    """Give a file that every Protobuf library brings."""
+    import importlib
+
+    module = importlib.import_module(name.removesuffix(".proto").replace("/", ".") + "_pb2")
+    return bytes(module.DESCRIPTOR.serialized_pb)
+
+
+_READINGS: dict[str, Callable[[Registry], Reading]] = {
+    "avro": AvroReading,
+    "protobuf": ProtobufReading,
+    "json-schema": JsonSchemaReading,
+}
+
+
+def _as_json(content: Any) -> bytes:
+    try:
+        return msgspec.json.encode(content, enc_hook=str)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DecodeError(f"no JSON can say it: {error}", reason="schema-mismatch") from error
+
+
+def _unfit(what: str, schema_id: int, error: Exception) -> DecodeError:
+    told = f"the {what} of schema {schema_id} cannot be read: {type(error).__name__}: {error}"
+    return DecodeError(told, reason="schema-mismatch")
+
+
+def _other_kind(schema_id: int, schema: Schema, wanted: str) -> DecodeError:
+    told = f"schema {schema_id} is {schema.kind}, and the source is {wanted}"
+    return DecodeError(told, reason="schema-mismatch")

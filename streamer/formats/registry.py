@@ -1,0 +1,170 @@
+"""A schema registry that speaks Confluent's REST interface (Apicurio, Karapace and Redpanda do)."""
+
+import base64
+import json
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+
+from streamer.config.settings import RegistrySettings
+from streamer.errors import BrokerError, ConfigError, DecodeError
+
+_TYPE = "application/vnd.schemaregistry.v1+json"
+_TIMEOUT_S = 10.0
+_LONGEST_WAIT_S = 5.0
+_NOT_FOUND = 404
+_MAY_COME_BACK = (408, 429, 500, 502, 503, 504)
+
+
+@dataclass(frozen=True)
+class Schema:
+    """A schema as the registry keeps it: `kind` is AVRO, JSON or PROTOBUF."""
+
+    kind: str
+    text: str
+    references: tuple[tuple[str, str, int], ...] = ()
+    """Name, subject and version of what it builds on."""
+
+
+class Registry:
+    """Asks a registry; what has an id never changes, and is asked for once."""
+
+    def __init__(
+        self,
+        settings: RegistrySettings,
+        stopping: Callable[[], bool] = lambda: False,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Prepare to ask; `stopping` ends the waiting for a registry that is away.
+
+        Raises:
+            ConfigError: no address is set.
+        """
+        if settings.url is None:
+            told = "schema_registry.url: this topology's formats need it"
+            raise ConfigError(f"{told} (STREAMER_SCHEMA_REGISTRY__URL)")
+        self._settings = settings
+        self._url = settings.url.rstrip("/")
+        self._stopping = stopping
+        self._sleep = sleep
+        self._log = structlog.get_logger("schemas")
+        self._known: dict[tuple[int, str], Schema] = {}
+        self._missing: set[int] = set()
+        self._lock = Lock()
+
+    def schema(self, schema_id: int, form: str = "") -> Schema:
+        """Give the schema of an id; a registry that is away is waited for.
+
+        Args:
+            schema_id: as it stands in a value.
+            form: `serialized` for Protobuf as its compiled descriptor.
+
+        Raises:
+            DecodeError: `unknown-schema`: the registry does not know it.
+        """
+        with self._lock:
+            found = self._known.get((schema_id, form))
+            if found is None:
+                found = self._known[schema_id, form] = self._fetched(schema_id, form)
+            return found
+
+    def version(self, subject: str, version: int, form: str = "") -> Schema:
+        """Give a version of a subject: what another schema refers to."""
+        path = f"/subjects/{quote(subject, safe='')}/versions/{version}"
+        return self.schema(int(self._patiently("GET", path)["id"]), form)
+
+    def register(self, subject: str, kind: str, text: str) -> int:
+        """Register a schema, or find it, under a subject; give its id.
+
+        Raises:
+            ConfigError: the registry refuses it, or it may not be registered and is not there.
+        """
+        content: dict[str, Any] = {"schema": text}
+        if kind != "AVRO":
+            content["schemaType"] = kind
+        path = f"/subjects/{quote(subject, safe='')}"
+        try:
+            if self._settings.register_schemas:
+                return int(self._patiently("POST", f"{path}/versions", content)["id"])
+            return int(self._patiently("POST", path, content)["id"])
+        except _RefusedError as error:
+            told = f"the schema registry refuses the schema of {subject}: {error}"
+            raise ConfigError(f"{told} (schema_registry.register_schemas)") from error
+
+    def _fetched(self, schema_id: int, form: str) -> Schema:
+        if schema_id in self._missing:
+            raise DecodeError(f"schema {schema_id} is unknown", reason="unknown-schema")
+        query = f"?format={form}" if form else ""
+        try:
+            told = self._patiently("GET", f"/schemas/ids/{schema_id}{query}")
+        except _RefusedError as error:
+            if error.status == _NOT_FOUND:
+                self._missing.add(schema_id)
+            told_instead = f"the schema registry has no schema {schema_id}: {error}"
+            raise DecodeError(told_instead, reason="unknown-schema") from error
+        references = tuple(
+            (str(one["name"]), str(one["subject"]), int(one["version"]))
+            for one in told.get("references") or ()
+        )
+        return Schema(told.get("schemaType") or "AVRO", told["schema"], references)
+
+    def _patiently(self, method: str, path: str, content: Any = None) -> Any:
+        """Ask until there is an answer: an outage must not turn records into dead letters."""
+        delay = 0.2
+        while True:
+            try:
+                return self._asked(method, path, content)
+            except _RefusedError as error:
+                if error.status not in _MAY_COME_BACK:
+                    raise
+                reason = str(error)
+            except (OSError, ValueError) as error:
+                reason = str(getattr(error, "reason", None) or error)
+            if self._stopping():
+                told = f"the schema registry {self._url} does not answer: {reason}"
+                raise BrokerError(told, retriable=True)
+            self._log.warning("the schema registry does not answer", url=self._url, error=reason)
+            self._sleep(delay)
+            delay = min(delay * 2, _LONGEST_WAIT_S)
+
+    def _asked(self, method: str, path: str, content: Any) -> Any:
+        body = None if content is None else json.dumps(content).encode()
+        request = urllib.request.Request(  # noqa: S310 - an operator's setting
+            self._url + path, body, self._headers(), method=method
+        )
+        cafile = self._settings.cafile
+        trust = ssl.create_default_context(cafile=str(cafile)) if cafile else None
+        try:
+            with urllib.request.urlopen(  # noqa: S310
+                request, timeout=_TIMEOUT_S, context=trust
+            ) as answer:
+                return json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                told = error.read().decode(errors="replace")[:500]
+            raise _RefusedError(error.code, told) from None
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"accept": _TYPE, "content-type": _TYPE}
+        settings = self._settings
+        if settings.username is not None:
+            password = settings.password.get_secret_value() if settings.password else ""
+            proof = base64.b64encode(f"{settings.username}:{password}".encode()).decode()
+            headers["authorization"] = f"Basic {proof}"
+        return headers
+
+
+class _RefusedError(Exception):
+    """The registry answers, and refuses."""
+
+    def __init__(self, status: int, told: str) -> None:
+        super().__init__(f"{status} {told}")
+        self.status = status

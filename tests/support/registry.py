@@ -1,0 +1,109 @@
+"""A schema registry in the test's process, answering as Confluent's REST interface does."""
+
+import base64
+import json
+import re
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+
+class SchemaRegistry:
+    """Keeps schemas; `asked` lists the requests.
+
+    Attributes:
+        away: how many of the next requests are answered with 503.
+    """
+
+    def __init__(self) -> None:
+        self.schemas: list[dict[str, Any]] = []
+        self.serialized: dict[int, str] = {}
+        self.subjects: dict[str, list[int]] = {}
+        self.asked: list[str] = []
+        self.proofs: list[str | None] = []
+        self.away = 0
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._answer(None)
+
+            def do_POST(self) -> None:
+                length = int(self.headers["content-length"])
+                self._answer(json.loads(self.rfile.read(length)))
+
+            def _answer(self, content: Any) -> None:
+                outer.asked.append(f"{self.command} {self.path}")
+                outer.proofs.append(self.headers.get("authorization"))
+                if outer.away:
+                    outer.away -= 1
+                    status, told = 503, {"message": "back soon"}
+                else:
+                    status, told = outer._told(self.command, self.path, content)
+                body = json.dumps(told).encode()
+                self.send_response(status)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def add(
+        self,
+        text: str,
+        kind: str = "AVRO",
+        subject: str = "s",
+        *,
+        compiled: bytes = b"",
+        **more: Any,
+    ) -> int:
+        """Keep a schema; give its id."""
+        entry = {"schema": text, **({"schemaType": kind} if kind != "AVRO" else {}), **more}
+        if entry not in self.schemas:
+            self.schemas.append(entry)
+        found = self.schemas.index(entry) + 1
+        self.subjects.setdefault(subject, []).append(found)
+        if compiled:
+            self.serialized[found] = base64.b64encode(compiled).decode()
+        return found
+
+    def close(self) -> None:
+        """Stop."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _told(self, method: str, path: str, content: Any) -> tuple[int, dict[str, Any]]:
+        if found := re.fullmatch(r"/schemas/ids/(\d+)(\?format=serialized)?", path):
+            number = int(found[1])
+            if not 0 < number <= len(self.schemas):
+                return 404, {"error_code": 40403, "message": "Schema not found"}
+            entry = dict(self.schemas[number - 1])
+            if found[2]:
+                entry["schema"] = self.serialized[number]
+            return 200, entry
+        if found := re.fullmatch(r"/subjects/([^/]+)/versions/(\d+)", path):
+            return 200, {"id": self.subjects[found[1]][int(found[2]) - 1]}
+        if method == "POST" and path.startswith("/subjects/"):
+            subject, _, rest = path.removeprefix("/subjects/").partition("/")
+            return self._posted(subject, content, keep=rest == "versions")
+        return 404, {"message": path}
+
+    def _posted(
+        self, subject: str, content: dict[str, Any], *, keep: bool
+    ) -> tuple[int, dict[str, Any]]:
+        if keep:
+            kind = content.get("schemaType", "AVRO")
+            return 200, {"id": self.add(content["schema"], kind, subject)}
+        for number in self.subjects.get(subject, []):
+            if self.schemas[number - 1]["schema"] == content["schema"]:
+                return 200, {"id": number}
+        return 404, {"error_code": 40403, "message": "Schema not found"}

@@ -1,0 +1,126 @@
+import io
+import json
+
+import fastavro
+import pytest
+from google.protobuf import descriptor_pb2, timestamp_pb2
+
+from streamer.errors import DecodeError
+from streamer.formats import reading_for
+from streamer.formats.wire import wrapped
+
+PERSON = {
+    "type": "record",
+    "name": "Message",
+    "fields": [{"name": "text", "type": "string"}, {"name": "image", "type": ["null", "bytes"]}],
+}
+
+
+def avro(schema, content, known=()):
+    named = {}
+    for other in known:
+        fastavro.parse_schema(other, named_schemas=named)
+    stream = io.BytesIO()
+    fastavro.schemaless_writer(stream, fastavro.parse_schema(schema, named_schemas=named), content)
+    return stream.getvalue()
+
+
+def reason(call):
+    with pytest.raises(DecodeError) as raised:
+        call()
+    return raised.value.reason
+
+
+def test_avro_is_read_by_the_schema_that_it_was_written_with(server, registry):
+    older = server.add(json.dumps(PERSON))
+    newer = {**PERSON, "fields": [*PERSON["fields"], {"name": "more", "type": "int"}]}
+    number = server.add(json.dumps(newer))
+    reading = reading_for("avro", registry)
+    value = wrapped(older, avro(PERSON, {"text": "äh", "image": b"\x00\xff"}))
+    # text "äh": length 3 as zigzag 6, its bytes; union branch 1 as 2, two bytes as 4
+    assert value == b"\0\0\0\0\x01" + b"\x06\xc3\xa4h" + b"\x02\x04\x00\xff"
+    assert json.loads(reading.json(value)) == {"text": "äh", "image": "AP8="}
+    value = wrapped(number, avro(newer, {"text": "b", "image": None, "more": 3}))
+    assert json.loads(reading.json(value)) == {"text": "b", "image": None, "more": 3}
+
+
+def test_an_avro_schema_may_build_on_another(server, registry):
+    place = {"type": "record", "name": "Place", "fields": [{"name": "city", "type": "string"}]}
+    server.add(json.dumps(place), subject="place")
+    whole = {
+        "type": "record",
+        "name": "Whole",
+        "fields": [{"name": "at", "type": "Place"}, {"name": "text", "type": "string"}],
+    }
+    told = [{"name": "Place", "subject": "place", "version": 1}]
+    number = server.add(json.dumps(whole), references=told)
+    value = wrapped(number, avro(whole, {"at": {"city": "Oslo"}, "text": "t"}, [place]))
+    found = json.loads(reading_for("avro", registry).json(value))
+    assert found == {"at": {"city": "Oslo"}, "text": "t"}
+
+
+def test_avro_that_does_not_fit_its_schema_is_a_dead_letter(server, registry):
+    number = server.add(json.dumps(PERSON))
+    other = server.add("{}", "JSON")
+    reading = reading_for("avro", registry)
+    good = avro(PERSON, {"text": "t", "image": None})
+    assert reason(lambda: reading.json(good)) == "no-schema-id"
+    assert reason(lambda: reading.json(wrapped(99, good))) == "unknown-schema"
+    assert reason(lambda: reading.json(wrapped(other, good))) == "schema-mismatch"
+    assert reason(lambda: reading.json(wrapped(number, good[:-2]))) == "schema-mismatch"
+    assert reason(lambda: reading.json(wrapped(number, good + b"x"))) == "schema-mismatch"
+
+
+def test_json_schema_is_json_behind_an_id(registry):
+    reading = reading_for("json-schema", registry)
+    assert reading.json(b'\0\0\0\0\x09{"text": "a"}') == b'{"text": "a"}'
+
+
+def message(into, name, **fields):
+    made = into.add(name=name)
+    for number, (key, kind) in enumerate(fields.items(), 1):
+        one = made.field.add(name=key, number=number, label=1, type=9 if kind is str else 11)
+        if kind is bytes:
+            one.type = 12
+        elif kind is not str:
+            one.type_name = kind
+    return made
+
+
+def test_protobuf_is_read_by_its_descriptor_and_the_messages_place(server, registry):
+    file = descriptor_pb2.FileDescriptorProto(name="m.proto", package="shop", syntax="proto3")
+    file.dependency.append("google/protobuf/timestamp.proto")
+    message(file.message_type, "Other", text=str)
+    outer = message(
+        file.message_type, "Outer", text=str, image=bytes, at=".google.protobuf.Timestamp"
+    )
+    message(outer.nested_type, "Inner", sentence_one=str)
+    number = server.add("…", "PROTOBUF", compiled=file.SerializeToString())
+    reading = reading_for("protobuf", registry)
+    when = timestamp_pb2.Timestamp(seconds=1763712000).SerializeToString()
+    # message 1 of the file: count 1 as 2, index 1 as 2; field 1 text, 2 bytes, 3 the timestamp
+    body = b"\x0a\x02hi" + b"\x12\x01\xff" + b"\x1a" + bytes([len(when)]) + when
+    found = json.loads(reading.json(wrapped(number, b"\x02\x02" + body)))
+    assert found == {"text": "hi", "image": "/w==", "at": "2025-11-21T08:00:00Z"}
+    # message 0 inside of message 1: count 2 as 4, then 1 and 0
+    found = json.loads(reading.json(wrapped(number, b"\x04\x02\x00" + b"\x0a\x01x")))
+    assert found == {"sentence_one": "x"}
+    # the first message of the file: a lone 0
+    assert json.loads(reading.json(wrapped(number, b"\0" + b"\x0a\x01y"))) == {"text": "y"}
+    assert reason(lambda: reading.json(wrapped(number, b"\0" + b"\x0a\x05y"))) == "schema-mismatch"
+    assert reason(lambda: reading.json(wrapped(number, b"\x02\x0e" + body))) == "schema-mismatch"
+
+
+def test_a_protobuf_file_may_import_another(server, registry):
+    place = descriptor_pb2.FileDescriptorProto(name="p.proto", package="geo", syntax="proto3")
+    message(place.message_type, "Place", city=str)
+    server.add("…", "PROTOBUF", subject="place", compiled=place.SerializeToString())
+    file = descriptor_pb2.FileDescriptorProto(name="m.proto", syntax="proto3")
+    file.dependency.append("geo/place.proto")
+    message(file.message_type, "Message", at=".geo.Place")
+    told = [{"name": "geo/place.proto", "subject": "place", "version": 1}]
+    compiled = file.SerializeToString()
+    number = server.add("… …", "PROTOBUF", compiled=compiled, references=told)
+    value = wrapped(number, b"\0" + b"\x0a\x06" + b"\x0a\x04Oslo")
+    found = json.loads(reading_for("protobuf", registry).json(value))
+    assert found == {"at": {"city": "Oslo"}}

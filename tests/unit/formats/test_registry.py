@@ -1,0 +1,57 @@
+import base64
+
+import pytest
+
+from streamer.config.settings import RegistrySettings
+from streamer.errors import BrokerError, ConfigError, DecodeError
+from streamer.formats import Registry
+
+
+def test_a_schema_is_asked_for_once(server, registry):
+    number = server.add('"string"')
+    assert registry.schema(number).text == '"string"'
+    assert registry.schema(number).kind == "AVRO"
+    assert server.asked == [f"GET /schemas/ids/{number}"]
+
+
+def test_an_unknown_id_is_the_records_fault_and_asked_for_once(server, registry):
+    for _ in range(2):
+        with pytest.raises(DecodeError) as raised:
+            registry.schema(77)
+        assert raised.value.reason == "unknown-schema"
+    assert len(server.asked) == 1
+
+
+def test_a_registry_that_is_away_is_waited_for(server, registry):
+    number = server.add('"string"')
+    server.away = 3
+    assert registry.schema(number).text == '"string"'
+    assert len(server.asked) == 4
+
+
+def test_waiting_ends_when_the_process_does(server):
+    server.away = 9
+    leaving = Registry(RegistrySettings(url=server.url), lambda: True, lambda _: None)
+    with pytest.raises(BrokerError, match="does not answer: 503"):
+        leaving.schema(1)
+
+
+def test_a_schema_that_may_not_be_registered_must_be_there(server):
+    settings = RegistrySettings(url=server.url, register_schemas=False)
+    with pytest.raises(ConfigError, match=r"schema of t-value.*register_schemas"):
+        Registry(settings).register("t-value", "JSON", "{}")
+    number = server.add("{}", "JSON", "t-value")
+    assert Registry(settings).register("t-value", "JSON", "{}") == number
+
+
+def test_whoever_asks_proves_who_it_is(server):
+    hidden = "hush"
+    settings = RegistrySettings(url=server.url, username="me", password=hidden)
+    Registry(settings).register("t-value", "AVRO", '"string"')
+    assert server.proofs == [f"Basic {base64.b64encode(b'me:hush').decode()}"]
+    assert hidden not in repr(settings)
+
+
+def test_without_an_address_it_is_said_where_to_give_it():
+    with pytest.raises(ConfigError, match="STREAMER_SCHEMA_REGISTRY__URL"):
+        Registry(RegistrySettings())
