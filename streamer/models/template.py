@@ -13,11 +13,15 @@ _SEQUENCE = {"input_ids": "ids", "attention_mask": "mask", "token_type_ids": "ty
 def template(file: Path, graph: Graph, task: str | None) -> str:
     """Write the manifest to complete; what is unknown stands in <>."""
     likely = task or _likely_task(graph)
+    folder = file.absolute().parent
+    below = file.name
+    if folder.name == "onnx":  # of a Hugging Face folder, where model.yaml is to stand
+        folder, below = folder.parent, f"onnx/{file.name}"
     lines = [
-        f"  name: {file.stem if file.stem != 'model' else file.resolve().parent.name}",
+        f"  name: {folder.name if file.stem in ('model', 'saved_model') else file.stem}",
         '  version: "1"',
         f"  task: {likely}",
-        f"  files: {{{file.name}: {_sum(file)}}}",
+        f"  files: {{{below}: {_sum(file)}}}",
     ]
     if likely != "sentence-similarity":
         lines.append(f"  id2label: {_labels(graph, likely)}")

@@ -62,7 +62,7 @@ def from_huggingface(folder: Path, file: Path, graph: Graph, task: str | None) -
     Raises:
         ModelError: something is missing in it; says what, and gives the `model.yaml` to complete.
     """
-    source = Source(folder, graph)
+    source = Source(folder, file, graph)
     task = task or _task(source.config)
     if task is None:
         raise source.asking("which task it is for: write 'task:' in the topology, or --task")

@@ -20,11 +20,13 @@ class Source:
 
     Attributes:
         folder: where they are.
-        graph: the outside of its model file.
+        file: the model file among them.
+        graph: the outside of it.
         task: what the model is used for.
     """
 
     folder: Path
+    file: Path
     graph: Graph
     task: str | None = None
     _read: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -62,7 +64,7 @@ class Source:
         if labels:
             names = labels if isinstance(labels, list) else labels.values()
             graph = replace(graph, class_labels=tuple(str(name) for name in names))
-        lines = template(self.folder / "model.onnx", graph, self.task)
+        lines = template(self.file, graph, self.task)
         return ModelError(
             f"{self.folder}: the files there do not say {what}. Or put a model.yaml there, with "
             f"the values in <> filled in:\n{lines}"
