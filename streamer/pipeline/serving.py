@@ -113,9 +113,9 @@ class Serving:
         for model in self._models:
             if model.registered is not None:
                 self._served.setdefault(model.registered, set()).add(model.champion.version_name)
-        self._follower.start(self._note)
-        for name, deployment in list(self.deployed.items()):
+        for name, deployment in self.deployed.items():
             self._note(name, deployment)
+        self._follower.start(self._note)  # from here on changes come, each after what it changes
         while (one := self._next(0)) is not None:
             self._serve(*one)
         self.reporter.start()
