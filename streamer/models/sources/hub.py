@@ -36,6 +36,7 @@ _WEIGHTS: tuple[tuple[str, ...], ...] = (
 )
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.joblib", "*.h5", "*.msgpack")
 _MAX_DESCRIPTION_BYTES = 2**26
+MAX_BYTES = 64 * 2**30
 
 
 def snapshot(uri: str, cache: Path) -> Path:
@@ -110,6 +111,9 @@ class _Repository:
             return folder
         sizes = {file.rfilename: file.size or 0 for file in told.siblings or ()}
         names = sorted(needed(self._uri, sizes))
+        size = sum(sizes[name] for name in names)
+        if size > MAX_BYTES:
+            raise ModelError(f"{self._uri}: {size / 2**30:,.0f} GiB: larger than can be run here")
         try:
             folder = Path(
                 self._client.snapshot_download(self._repo, revision=told.sha, allow_patterns=names)

@@ -122,6 +122,14 @@ def test_pickled_weights_are_not_fetched():
         needed("hf:farm/animals", sizes)
 
 
+def test_a_repository_larger_than_any_model_is_not_fetched(hub, files, tmp_path, monkeypatch):
+    monkeypatch.setattr("streamer.models.sources.hub.MAX_BYTES", 100)
+    hub.commit(files)
+    with pytest.raises(ModelError, match="larger than can be run here"):
+        load("hf:farm/animals", tmp_path)
+    assert not [path for path in hub.asked if "/resolve/" in path]
+
+
 @pytest.mark.parametrize(
     ("there", "chosen"),
     [
