@@ -18,6 +18,7 @@ from streamer.errors import BrokerError, StreamerError
 from streamer.records import Record, TopicPartition
 
 _POSITION_TIMEOUT_MS = 5000
+_JOIN_SLACK_S = 5.0
 _FIXED: dict[str, Any] = {
     "group_id": None,
     "enable_auto_commit": False,
@@ -85,7 +86,8 @@ class GroupConsumer:
         self._kafka = kafka
         try:
             self._client = KafkaConsumer(**settings)
-            self._joins = Joins(self._client, ownership)
+            patience = kafka.session_timeout + kafka.heartbeat_interval + _JOIN_SLACK_S
+            self._joins = Joins(self._client, ownership, patience)
             listener = RevocationListener(self._client, ownership, self._joins, revoke_timeout)
             self._client.subscribe(topics=list(topics), listener=listener)
         except errors.KafkaError as error:

@@ -1,7 +1,8 @@
 """What the client's joins mean for the partitions of a member, and for what it may publish."""
 
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
+from time import monotonic
+from typing import Any, Protocol
 
 import structlog
 from kafka import KafkaConsumer, errors
@@ -86,10 +87,28 @@ class Joins:
     would take their positions under it. And after a generation that passed without this member, or
     under another name, partitions that the client kept may have been somebody else's meanwhile:
     they are taken over anew.
+
+    Args:
+        client: the member.
+        ownership: the owner of its partitions.
+        patience: seconds for which a join is waited for. A group has lost its dead members after
+            the session timeout, and the living join at their next heartbeat; an answer that takes
+            longer was lost, and the client would wait for it longer than `max_poll_interval`.
+        clock: monotonic seconds; passed in by tests.
     """
 
-    def __init__(self, client: KafkaConsumer, ownership: Ownership) -> None:
+    def __init__(
+        self,
+        client: KafkaConsumer,
+        ownership: Ownership,
+        patience: float,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         self._client = client
+        self._patience = patience
+        self._clock = clock
+        self._asked: Any = None
+        self._asked_at = 0.0
         self._coordinator = client._coordinator  # noqa: SLF001 - it has no public word for it
         self._ownership = ownership
         self._known: tuple[str, int] | None = None
@@ -100,10 +119,27 @@ class Joins:
         One that changed metadata began is forgotten by the client when a poll ends before it does;
         then it is asked for again.
         """
+        self._ask_again()
         wanted = bool(self._coordinator.need_rejoin())
         if self._coordinator.rejoining and not wanted:
             self._coordinator.request_rejoin()
         return wanted or bool(self._coordinator.rejoining)
+
+    def _ask_again(self) -> None:
+        """Break the connection that a join's answer does not come by: the client asks anew then."""
+        coordinator, asked = self._coordinator, self._coordinator._join_task  # noqa: SLF001
+        if asked is None or asked.is_done:
+            self._asked = None
+        elif asked is not self._asked:
+            self._asked, self._asked_at = asked, self._clock()
+        elif self._clock() - self._asked_at > self._patience:
+            _log.warning("no answer to a join, asking again", seconds=round(self._patience))
+            self._asked = None
+
+            async def broken() -> None:
+                coordinator._manager.close(coordinator.coordinator_id)  # noqa: SLF001
+
+            coordinator._net.run(broken)  # noqa: SLF001
 
     def notice(self) -> None:
         """Tell the owner of a join that is over; to be called after each poll."""

@@ -20,6 +20,11 @@ class Coordinator:
         self.wanted = False
         self.commits = []
         self.failure = None
+        self.coordinator_id = "coordinator-1"
+        self._join_task = None
+        self.closed = []
+        self._manager = SimpleNamespace(close=self.closed.append)
+        self._net = SimpleNamespace(run=lambda work: asyncio.run(work()))
 
     def need_rejoin(self):
         return self.wanted
@@ -79,15 +84,20 @@ def owner():
 
 
 @pytest.fixture
-def joins(client, owner):
-    made = Joins(client, owner)
+def now():
+    return [0.0]
+
+
+@pytest.fixture
+def joins(client, owner, now):
+    made = Joins(client, owner, 10, clock=lambda: now[0])
     made.notice()
     owner.told.clear()
     return made
 
 
 def test_a_membership_is_told_once_when_its_join_is_over(client, owner):
-    joins = Joins(client, owner)
+    joins = Joins(client, owner, 10)
     client.state = MemberState.REBALANCING
     joins.notice()
     client.state, client._coordinator.rejoining = MemberState.STABLE, True
@@ -163,3 +173,30 @@ def test_a_last_commit_that_fails_is_left_to_the_next_owner(joins, client, owner
     listener = RevocationListener(client, owner, joins, revoke_timeout=1.0)
     asyncio.run(listener.on_partitions_revoked([ClientPartition(*P0)]))
     assert owner.told == [("taken", P0)]
+
+
+def test_a_join_without_an_answer_is_asked_for_by_another_connection(joins, client, now):
+    coordinator = client._coordinator
+    coordinator._join_task = SimpleNamespace(is_done=False)
+    joins.under_way()
+    now[0] += 9
+    joins.under_way()
+    coordinator._join_task = SimpleNamespace(is_done=False)  # the client has asked anew itself
+    joins.under_way()
+    now[0] += 9
+    joins.under_way()
+    assert coordinator.closed == []
+    now[0] += 2
+    joins.under_way()
+    assert coordinator.closed == ["coordinator-1"]
+    joins.under_way()
+    assert coordinator.closed == ["coordinator-1"]
+
+
+def test_a_join_that_was_answered_breaks_nothing(joins, client, now):
+    client._coordinator._join_task = SimpleNamespace(is_done=False)
+    joins.under_way()
+    client._coordinator._join_task.is_done = True
+    now[0] += 20
+    joins.under_way()
+    assert client._coordinator.closed == []
