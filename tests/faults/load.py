@@ -1,10 +1,11 @@
 """A producer of numbered records, at a steady rate, that lives through faults."""
 
+import contextlib
 import time
 from threading import Event, Thread
 from typing import Any
 
-from kafka import KafkaProducer
+from kafka import KafkaProducer, errors
 from support.waiting import eventually
 
 from faults.ledger import text_of
@@ -63,7 +64,8 @@ class Load:
         """Send nothing more, whatever became of what was sent: the test has failed."""
         self._stopping.set()
         self._thread.join()
-        self._producer.close(timeout=0)
+        with contextlib.suppress(errors.KafkaError):  # what is not sent by now will never be
+            self._producer.close(timeout=0)
 
     def finish(self) -> int:
         """Wait until all is sent and acknowledged."""
