@@ -81,12 +81,14 @@ class ImagePreprocessor:
             pictures = [_padded(picture, size) for picture in pictures]
         batch = _planes(pictures) if self._spec.layout == "NCHW" else _stacked(pictures)
         batch = self._normalised(batch)
-        valid = _valid(inputs, self._tensor, size)
         if not whole:
             axis = 1 if self._spec.layout == "NCHW" else 3
-            outside = np.broadcast_to(np.expand_dims(~valid, axis), batch.shape)
-            batch[outside] = self._spec.zero_point
-        masks = {} if self._spec.mask is None else {self._spec.mask: valid}
+            outside = ~_valid(inputs, self._tensor, size)
+            batch[np.broadcast_to(np.expand_dims(outside, axis), batch.shape)] = (
+                self._spec.zero_point
+            )
+        mask = self._spec.mask
+        masks = {} if mask is None else {mask: _valid(inputs, self._tensor, size)}
         figures = self._figures.of([item.context for item in inputs])
         return {self._tensor: batch, **masks, **figures, **self._constants}
 
