@@ -126,7 +126,8 @@ def test_a_task_of_a_plug_in_answers_in_its_own_shape(tmp_path, grades):
 
 def test_a_decoding_nobody_brings_is_refused_with_those_there_are(tmp_path, site):
     model(tmp_path, outputs={"above": {"decode": "cumulative"}})
-    with pytest.raises(ConfigError, match=r"outputs\.above\.decode: expected .*'logits'.*got 'cumulative'"):
+    told = r"outputs\.above\.decode: expected .*'logits'.*got 'cumulative'"
+    with pytest.raises(ConfigError, match=told):
         load_version("stars", beside=tmp_path, models_dir=tmp_path)
 
 
