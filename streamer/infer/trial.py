@@ -34,14 +34,14 @@ class Trial:
 
 
 def tried(version: Version, session: Session) -> Trial:
-    """Run two items, and where that fails, one.
+    """Run two items, and where that fails, one; or as many as the file fixes.
 
     A batch declared free may be none: a graph that reshapes to one item fails with two, or mixes
     them into outputs that do not begin with the batch.
     """
-    size = session.max_batch or _FREE
+    sizes = (_FREE, 1) if session.max_batch is None else (session.max_batch,)
     error = None
-    for items in dict.fromkeys((size, 1)):
+    for items in sizes:
         try:
             outputs = session.run(made_up(version, session.inputs, items))
         except StreamerError as failure:

@@ -34,6 +34,21 @@ def refusal(built):
     return str(caught.value)
 
 
+def test_a_fixed_batch_must_come_out_again(version):
+    # a list of all pictures' boxes can't be told apart once a batch was filled up
+    nodes = [helper.make_node("Reshape", ["images", "sixes"], ["boxes"])]
+    built = version(
+        {"images": ("float32", [4, 3, 4, 4])},
+        {"boxes": ("float32", ["M", 6])},
+        nodes,
+        initializers=[numpy_helper.from_array(np.array([-1, 6], np.int64), "sixes")],
+        task="object-detection",
+        inputs={"images": IMAGE},
+        outputs={"boxes": {"decode": "detections"}},
+    )
+    assert "of 4 items came: 'boxes' 32" in refusal(built)
+
+
 def test_what_fits_passes(version):
     built = flat(version)
     check_fit(built, open_session(built, device="cpu"))
