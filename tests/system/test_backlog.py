@@ -40,7 +40,7 @@ def _quota(broker, change):
     "waiting",
     [
         (30_000, 15),
-        pytest.param(1_000_000, 180, marks=[pytest.mark.long, pytest.mark.timeout(900)]),
+        pytest.param((1_000_000, 180), marks=[pytest.mark.long, pytest.mark.timeout(900)]),
     ],
 )
 def test_memory_is_flat_however_much_waits(delivery, waiting, topics, daemons, capsys):
