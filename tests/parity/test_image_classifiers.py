@@ -96,10 +96,10 @@ def test_a_classifier_answers_as_transformers_does(name, made, tmp_path, parity_
     exact_onnx: float | str
     if name in NOT_OVER_ONNX:
         with pytest.raises(AssertionError, match="written, but"):
-            exported(model, pixels, ["logits"], folder, to, sides=False)
+            exported(model, pixels, ["logits"], folder, to)
         exact_onnx, exporter = NOT_OVER_ONNX[name], "Torch only"
     else:
-        exporter, _ = exported(model, pixels, ["logits"], folder, to, sides=False)
+        exporter = exported(model, pixels, ["logits"], folder, to).exporter
         over_onnx = streamed(to, TASK, top_k=len(wanted[0]))
         exact_onnx = from_tensors(over_onnx, pixels.numpy(), model)
         assert exact_onnx < EXACT
@@ -167,9 +167,7 @@ def test_vectors_are_those_of_transformers(name, made, tmp_path, parity_row):
     assert exact < EXACT
     off = most_apart(wanted, over_torch.answers(jpegs())) / size
     assert off <= tolerance
-    exporter, _ = exported(
-        bare, pixels, ["last_hidden_state"], tmp_path / "bare", tmp_path / "onnx", sides=False
-    )
+    export = exported(bare, pixels, ["last_hidden_state"], tmp_path / "bare", tmp_path / "onnx")
     over_onnx = streamed(tmp_path / "onnx", FEATURES)
     exact_onnx = most_apart(list(states), over_onnx.answer_to(pixels.numpy(), jpegs())) / size
     assert exact_onnx < EXACT
@@ -183,7 +181,8 @@ def test_vectors_are_those_of_transformers(name, made, tmp_path, parity_row):
         FEATURES,
         torch=exact,
         onnx=exact_onnx,
-        end_to_end=f"numbers {off:.0e} of the largest off (allowed {tolerance:.0e}); {exporter}",
+        end_to_end=f"numbers {off:.0e} of the largest off (allowed {tolerance:.0e}); "
+        f"{export.exporter}",
         breaks=breaks,
     )
 
