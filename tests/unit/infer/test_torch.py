@@ -139,6 +139,10 @@ def test_a_batch_that_an_export_fixes_is_filled(files, tmp_path):
     np.testing.assert_allclose(values["logits"], expected(pictures(5)), atol=1e-6)
 
 
+@pytest.mark.skipif(
+    not (shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")),
+    reason="platform: Torch needs a C++ compiler to compile a model",
+)
 def test_a_compiled_model_answers_the_same(files):
     session = open_session(version(files / "model.pt2"), device="cpu", tuning=Tuning(compile=True))
     values = session.run({"pixels": pictures(3)})
