@@ -30,11 +30,11 @@ from streamer.postprocess.coding import (
     placed_boxes,
     priors,
 )
+from streamer.postprocess.shapes import Shape, beside, boxes_of, labels_last, unlike
 
 Heads = Mapping[str, Sequence[Head]]
 """By decoding, the outputs that are read so; several are levels, by stride."""
 
-_RANK_OF_GRID = 4
 _BOX = 4
 
 
@@ -56,18 +56,6 @@ _KINDS = {
     "ssd": _Kind("softmax", "first", "best", "ssd", normalized=True),
 }
 KINDS_OF_SCORES = tuple(_KINDS)
-
-
-class _Shape(NamedTuple):
-    """Items of the batch, and boxes of each by level."""
-
-    items: int
-    counts: tuple[int, ...]
-
-    @property
-    def places(self) -> int:
-        """Boxes of an item."""
-        return sum(self.counts)
 
 
 class _At(NamedTuple):
@@ -117,11 +105,11 @@ class HeadReader:
     def read(self, outputs: Outputs, geometries: Geometries, threshold: float) -> Candidates:
         """See `Reader.read`."""
         levels = [
-            _boxes_of(floats_of(outputs, head), head, len(geometries))
+            boxes_of(floats_of(outputs, head), head, len(geometries))
             for head in self._heads["boxes"]
         ]
         boxes = np.concatenate(levels, axis=1)
-        shape = _Shape(len(geometries), tuple(level.shape[1] for level in levels))
+        shape = Shape(len(geometries), tuple(level.shape[1] for level in levels))
         scores, finite = self._scores(outputs, shape)
         finite &= finite_rows(boxes)
         rows, places, columns = self._chosen(outputs, zeroed(scores, finite), threshold, finite)
@@ -135,20 +123,20 @@ class HeadReader:
             self._landmarks(outputs, shape, at),
         )
 
-    def _joined(self, outputs: Outputs, decode: str, shape: _Shape) -> Floats:
+    def _joined(self, outputs: Outputs, decode: str, shape: Shape) -> Floats:
         """Give [N, A, …] of all levels."""
         heads = self._heads[decode]
         counts = shape.counts if len(heads) == len(shape.counts) else (shape.places,)
         levels = [
-            _beside(floats_of(outputs, head), head, shape.items, count)
+            beside(floats_of(outputs, head), head, shape.items, count)
             for head, count in zip(heads, counts, strict=True)
         ]
         return np.concatenate(levels, axis=1)
 
-    def _scores(self, outputs: Outputs, shape: _Shape) -> tuple[Floats, NDArray[np.bool_]]:
+    def _scores(self, outputs: Outputs, shape: Shape) -> tuple[Floats, NDArray[np.bool_]]:
         """Give scores [N, A, labels] without the background, and which items are numbers."""
         if "indices" in self._heads:  # as NonMaxSuppression takes them: labels before boxes
-            scores = _labels_last(floats_of(outputs, self._heads[self._scoring][0]), shape)
+            scores = labels_last(floats_of(outputs, self._heads[self._scoring][0]), shape)
         else:
             scores = self._joined(outputs, self._scoring, shape)
         finite = finite_rows(scores)
@@ -197,14 +185,14 @@ class HeadReader:
             name, output = self._heads["labels"][0]
             told = np.asarray(outputs[name])
             if told.size != scores.shape[0] * scores.shape[1]:
-                raise _unlike(name, told.shape, scores.shape[:2])
+                raise unlike(name, told.shape, scores.shape[:2])
             labels = told.reshape(scores.shape[:2])[at.rows, at.places].astype(np.int64)
             return labels - int(output.background is True)
         # id2label may name a background that comes first, or leave it out
         named = self._background == "first" and self._labels != scores.shape[2]
         return columns + int(named)
 
-    def _near(self, geometries: Geometries, outputs: Outputs, shape: _Shape) -> Floats | None:
+    def _near(self, geometries: Geometries, outputs: Outputs, shape: Shape) -> Floats | None:
         """Give what boxes are coded against, place by place."""
         boxes, count = self._boxes, shape.places
         size = input_size(geometries)
@@ -243,7 +231,7 @@ class HeadReader:
             boxes, at.rows, at.geometries, normalized=self._normalized, original=original
         )
 
-    def _landmarks(self, outputs: Outputs, shape: _Shape, at: _At) -> Floats | None:
+    def _landmarks(self, outputs: Outputs, shape: Shape, at: _At) -> Floats | None:
         if "landmarks" not in self._heads:
             return None
         values = self._joined(outputs, "landmarks", shape)[at.rows, at.places]
@@ -261,50 +249,6 @@ class HeadReader:
         return placed(points, at.rows, at.geometries, normalized=normalized, original=original)
 
 
-def _boxes_of(values: Floats, head: Head, items: int) -> Floats:
-    """Give one level as [N, A, 4]: of [N, A, 4], [A, 4], or a grid of them."""
-    name, output = head
-    if values.ndim == _RANK_OF_GRID and values.shape[1] == _BOX * output.per_cell:
-        values = values.transpose(0, 2, 3, 1)
-    if values.ndim == 2 and items == 1:  # noqa: PLR2004 - without a batch
-        values = values[None]
-    if len(values) != items or values.ndim < 3 or values.size % _BOX:  # noqa: PLR2004
-        raise ModelError(f"output '{name}' has shape {values.shape}: no boxes of {items} pictures")
-    return values.reshape(items, values.size // (_BOX * items), _BOX)
-
-
-def _beside(values: Floats, head: Head, items: int, count: int) -> Floats:
-    """Bring what belongs to boxes into the shape [N, A, …], whichever axis is theirs."""
-    if values.size == items * count:
-        return values.reshape(items, count, 1)
-    several = (values.ndim == 2 and items == 1) or (values.ndim > 2 and len(values) == items)  # noqa: PLR2004
-    if several and count and values.size % (items * count) == 0:
-        if values.ndim == _RANK_OF_GRID and values.shape[2] * values.shape[3] in {
-            count,
-            count // head[1].per_cell,
-        }:
-            return values.transpose(0, 2, 3, 1).reshape(items, count, -1)
-        if values.shape[-2] == count:
-            return values.reshape(items, count, -1)
-        if values.shape[-1] == count:
-            return values.reshape(items, -1, count).transpose(0, 2, 1)
-    raise _unlike(head[0], values.shape, (items, count))
-
-
-def _labels_last(values: Floats, shape: _Shape) -> Floats:
-    """Turn [N, labels, A] round."""
-    if values.size % (shape.items * shape.places or 1) or values.shape[-1] != shape.places:
-        raise _unlike("scores", values.shape, (shape.items, shape.places))
-    return values.reshape(shape.items, -1, shape.places).transpose(0, 2, 1)
-
-
 def _middles(boxes: Floats) -> Floats:
     """Turn corners into cx, cy, w, h."""
     return np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1)
-
-
-def _unlike(name: str, shape: Sequence[int], places: Sequence[int]) -> ModelError:
-    return ModelError(
-        f"output '{name}' has shape {tuple(shape)}, which does not go with {places[1]} boxes of "
-        f"{places[0]} picture(s)"
-    )

@@ -1,5 +1,6 @@
 """Classifiers and feature models of pictures: streamer's answers against transformers' own."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +49,14 @@ def labels_agree(some: Scores, others: Scores, tolerance: float) -> bool:
 def made(tmp_path):
     """Make a model whose answers differ clearly, and write it and its processor to a folder."""
 
-    def make(name: str) -> tuple[Any, Any, Any, Path]:
+    def make(name: str, values: Sequence[bytes] | None = None) -> tuple[Any, Any, Any, Path]:
         import torch
         from parity.image_models import classifier, settled, sharpened
 
         torch.set_num_threads(1)
         model, processor = classifier(name)
-        pixels = processor([opened(value) for value in jpegs()], return_tensors="pt").pixel_values
+        pictures = [opened(value) for value in values or jpegs()]
+        pixels = processor(pictures, return_tensors="pt").pixel_values
         settled(model, [pixels])
         sharpened(model, pixels)
         folder = tmp_path / "model"
@@ -65,13 +67,13 @@ def made(tmp_path):
     return make
 
 
-def asked(model: Any, processor: Any) -> Scores:
+def asked(model: Any, processor: Any, values: Sequence[bytes] | None = None) -> Scores:
     """Ask transformers' own pipeline."""
     from transformers import pipeline
 
     pipe = pipeline(TASK, model=model, image_processor=processor, device="cpu")
     labels = model.config.num_labels
-    return of(pipe([opened(value) for value in jpegs()], top_k=labels))
+    return of(pipe([opened(value) for value in values or jpegs()], top_k=labels))
 
 
 def other_backend(folder: Path) -> Any:
@@ -139,6 +141,19 @@ def end_to_end(built: Streamed, wanted: Scores, tolerance: float) -> float:
     assert off <= tolerance
     assert labels_agree(wanted, answers, tolerance)
     return off
+
+
+@pytest.mark.parametrize("name", ["ViT", "ConvNeXT", "MobileNet V2"])
+def test_photographs_are_answered_alike(name, made, assets):
+    photos = assets / "data" / "images"
+    files = sorted(photos.glob("mlnet/*.jpg"))[:6] + sorted(photos.glob("flowers/*/*.jpg"))[::20]
+    values = [file.read_bytes() for file in files]
+    model, processor, _, folder = made(name, values)
+    wanted = asked(model, processor, values)
+    tolerance = max(EXACT, 2 * distance(wanted, asked(model, other_backend(folder), values)))
+    answers = of(streamed(folder, TASK, top_k=len(wanted[0])).answers(values))
+    assert distance(wanted, answers) <= tolerance
+    assert labels_agree(wanted, answers, tolerance)
 
 
 @pytest.mark.parametrize("name", [name for task, name in CASES if task == FEATURES])
