@@ -1,6 +1,5 @@
 """Values with a schema, to JSON: from there on they are read as any JSON value is."""
 
-import base64
 import io
 import json
 from collections.abc import Callable
@@ -102,16 +101,16 @@ class AvroReading:
 
 
 class ProtobufReading:
-    """Protobuf, read by the descriptor that the registry compiled."""
+    """Protobuf, read by the schema it was written with."""
 
     def __init__(self, registry: Registry) -> None:
-        from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+        from google.protobuf.json_format import MessageToDict
+
+        from streamer.formats.proto import message_class
 
         self._registry = registry
-        self._file = descriptor_pb2.FileDescriptorProto
-        self._pool = descriptor_pool.DescriptorPool
-        self._class = message_factory.GetMessageClass
-        self._to_dict = json_format.MessageToDict
+        self._class = message_class
+        self._to_dict = MessageToDict
         self._messages = lru_cache(_MOST_SCHEMAS)(self._message_anew)
 
     def json(self, value: bytes) -> bytes:
@@ -126,43 +125,23 @@ class ProtobufReading:
         return _as_json(self._to_dict(message, preserving_proto_field_name=True))
 
     def _message_anew(self, schema_id: int, indexes: tuple[int, ...]) -> Any:
-        schema = self._registry.schema(schema_id, "serialized")
+        schema = self._registry.schema(schema_id)
         if schema.kind != "PROTOBUF":
             raise _other_kind(schema_id, schema, "PROTOBUF")
-        pool = self._pool()
+        imports: dict[str, str] = {}
+        self._learn(schema, imports)
         try:
-            self._learn(pool, schema, f"schema-{schema_id}.proto", set())
-            place: Any = pool.FindFileByName(f"schema-{schema_id}.proto")
-            messages = list(place.message_types_by_name.values())
-            found = messages[indexes[0]]
-            for index in indexes[1:]:
-                found = found.nested_types[index]
-        except (IndexError, KeyError, TypeError, ValueError) as error:
+            return self._class(schema.text, imports, indexes)
+        except (TypeError, ValueError) as error:
             raise _unfit("schema", schema_id, error) from error
-        return self._class(found)
 
-    def _learn(self, pool: Any, schema: Schema, name: str, known: set[str]) -> None:
-        """Put a file and what it imports into the pool."""
-        file = self._file.FromString(base64.b64decode(schema.text))
-        file.name = name
-        for imported, subject, version in schema.references:
-            if imported not in known:
-                known.add(imported)
-                other = self._registry.version(subject, version, "serialized")
-                self._learn(pool, other, imported, known)
-        for imported in file.dependency:
-            if imported not in known and imported.startswith("google/protobuf/"):
-                known.add(imported)
-                pool.AddSerializedFile(_well_known(imported))
-        pool.Add(file)
-
-
-def _well_known(name: str) -> bytes:
-    """Give a file that every Protobuf library brings."""
-    import importlib
-
-    module = importlib.import_module(name.removesuffix(".proto").replace("/", ".") + "_pb2")
-    return bytes(module.DESCRIPTOR.serialized_pb)
+    def _learn(self, schema: Schema, imports: dict[str, str]) -> None:
+        """Fetch what a file imports, and what that imports."""
+        for name, subject, version in schema.references:
+            if name not in imports:
+                other = self._registry.version(subject, version)
+                imports[name] = other.text
+                self._learn(other, imports)
 
 
 _READINGS: dict[str, Callable[[Registry], Reading]] = {

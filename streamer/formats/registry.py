@@ -56,30 +56,26 @@ class Registry:
         self._stopping = stopping
         self._sleep = sleep
         self._log = structlog.get_logger("schemas")
-        self._known: dict[tuple[int, str], Schema] = {}
+        self._known: dict[int, Schema] = {}
         self._missing: set[int] = set()
         self._lock = Lock()
 
-    def schema(self, schema_id: int, form: str = "") -> Schema:
+    def schema(self, schema_id: int) -> Schema:
         """Give the schema of an id; a registry that is away is waited for.
-
-        Args:
-            schema_id: as it stands in a value.
-            form: `serialized` for Protobuf as its compiled descriptor.
 
         Raises:
             DecodeError: `unknown-schema`: the registry does not know it.
         """
         with self._lock:
-            found = self._known.get((schema_id, form))
+            found = self._known.get(schema_id)
             if found is None:
-                found = self._known[schema_id, form] = self._fetched(schema_id, form)
+                found = self._known[schema_id] = self._fetched(schema_id)
             return found
 
-    def version(self, subject: str, version: int, form: str = "") -> Schema:
+    def version(self, subject: str, version: int) -> Schema:
         """Give a version of a subject: what another schema refers to."""
         path = f"/subjects/{quote(subject, safe='')}/versions/{version}"
-        return self.schema(int(self._patiently("GET", path)["id"]), form)
+        return self.schema(int(self._patiently("GET", path)["id"]))
 
     def register(self, subject: str, kind: str, text: str) -> int:
         """Register a schema, or find it, under a subject; give its id.
@@ -99,12 +95,11 @@ class Registry:
             told = f"the schema registry refuses the schema of {subject}: {error}"
             raise ConfigError(f"{told} (schema_registry.register_schemas)") from error
 
-    def _fetched(self, schema_id: int, form: str) -> Schema:
+    def _fetched(self, schema_id: int) -> Schema:
         if schema_id in self._missing:
             raise DecodeError(f"schema {schema_id} is unknown", reason="unknown-schema")
-        query = f"?format={form}" if form else ""
         try:
-            told = self._patiently("GET", f"/schemas/ids/{schema_id}{query}")
+            told = self._patiently("GET", f"/schemas/ids/{schema_id}")
         except _RefusedError as error:
             if error.status == _NOT_FOUND:
                 self._missing.add(schema_id)

@@ -151,7 +151,9 @@ class ProtobufWriting:
     """Protobuf."""
 
     def __init__(self, registry: Registry, subject: str) -> None:
-        self._kind = _message()
+        from streamer.formats.proto import message_class
+
+        self._kind = message_class(PROTOBUF, {}, [0])
         self._id = registry.register(subject, "PROTOBUF", PROTOBUF)
 
     def value(self, content: Mapping[str, Any]) -> bytes:
@@ -191,38 +193,3 @@ def _with_text_output(content: Mapping[str, Any]) -> dict[str, Any]:
         for step, answer in content["predictions"].items()
     }
     return {**content, "predictions": predictions}
-
-
-def _message() -> Any:
-    """Make the class of the Protobuf message, as PROTOBUF describes it."""
-    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-
-    field = descriptor_pb2.FieldDescriptorProto
-    text, small, large = field.TYPE_STRING, field.TYPE_INT32, field.TYPE_INT64
-    file = descriptor_pb2.FileDescriptorProto(
-        name="streamer-prediction.proto", package="streamer", syntax="proto3"
-    )
-
-    def message(into: Any, name: str, **fields: Any) -> Any:
-        made = into.add(name=name)
-        for number, (key, kind) in enumerate(fields.items(), 1):
-            one = made.field.add(name=key, number=number, label=field.LABEL_OPTIONAL)
-            if isinstance(kind, str):
-                one.type, one.type_name = field.TYPE_MESSAGE, kind
-            else:
-                one.type = kind
-        return made
-
-    entry = ".streamer.Prediction.PredictionsEntry"
-    prediction = message(
-        file.message_type, "Prediction", source=".streamer.Place", topology=text, predictions=entry
-    )
-    prediction.field[2].label = field.LABEL_REPEATED
-    pair = message(prediction.nested_type, "PredictionsEntry", key=text, value=".streamer.Answer")
-    pair.options.map_entry = True
-    message(file.message_type, "Place", topic=text, partition=small, offset=large, timestamp=large)
-    message(file.message_type, "Answer", task=text, model=text, version=text, output=text)
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    found: Any = pool.FindMessageTypeByName("streamer.Prediction")
-    return message_factory.GetMessageClass(found)

@@ -1,6 +1,5 @@
 """A schema registry in the test's process, answering as Confluent's REST interface does."""
 
-import base64
 import json
 import re
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +16,6 @@ class SchemaRegistry:
 
     def __init__(self) -> None:
         self.schemas: list[dict[str, Any]] = []
-        self.serialized: dict[int, str] = {}
         self.subjects: dict[str, list[int]] = {}
         self.asked: list[str] = []
         self.proofs: list[str | None] = []
@@ -72,8 +70,6 @@ class SchemaRegistry:
             self.schemas.append(entry)
         found = self.schemas.index(entry) + 1
         self.subjects.setdefault(subject, []).append(found)
-        if compiled:
-            self.serialized[found] = base64.b64encode(compiled).decode()
         return found
 
     def close(self) -> None:
@@ -82,14 +78,11 @@ class SchemaRegistry:
         self._server.server_close()
 
     def _told(self, method: str, path: str, content: Any) -> tuple[int, dict[str, Any]]:
-        if found := re.fullmatch(r"/schemas/ids/(\d+)(\?format=serialized)?", path):
+        if found := re.fullmatch(r"/schemas/ids/(\d+)", path):
             number = int(found[1])
             if not 0 < number <= len(self.schemas):
                 return 404, {"error_code": 40403, "message": "Schema not found"}
-            entry = dict(self.schemas[number - 1])
-            if found[2]:
-                entry["schema"] = self.serialized[number]
-            return 200, entry
+            return 200, self.schemas[number - 1]
         if found := re.fullmatch(r"/subjects/([^/]+)/versions/(\d+)", path):
             return 200, {"id": self.subjects[found[1]][int(found[2]) - 1]}
         if method == "POST" and path.startswith("/subjects/"):

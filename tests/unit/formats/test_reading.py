@@ -3,7 +3,7 @@ import json
 
 import fastavro
 import pytest
-from google.protobuf import descriptor_pb2, timestamp_pb2
+from google.protobuf import timestamp_pb2
 
 from streamer.errors import DecodeError
 from streamer.formats import reading_for
@@ -76,26 +76,22 @@ def test_json_schema_is_json_behind_an_id(registry):
     assert reading.json(b'\0\0\0\0\x09{"text": "a"}') == b'{"text": "a"}'
 
 
-def message(into, name, **fields):
-    made = into.add(name=name)
-    for number, (key, kind) in enumerate(fields.items(), 1):
-        one = made.field.add(name=key, number=number, label=1, type=9 if kind is str else 11)
-        if kind is bytes:
-            one.type = 12
-        elif kind is not str:
-            one.type_name = kind
-    return made
+SHOP = """syntax = "proto3";
+package shop;
+import "google/protobuf/timestamp.proto";
+
+message Other { string text = 1; }
+message Outer {
+  string text = 1;
+  bytes image = 2;
+  google.protobuf.Timestamp at = 3;
+  message Inner { string sentence_one = 1; }
+}
+"""
 
 
-def test_protobuf_is_read_by_its_descriptor_and_the_messages_place(server, registry):
-    file = descriptor_pb2.FileDescriptorProto(name="m.proto", package="shop", syntax="proto3")
-    file.dependency.append("google/protobuf/timestamp.proto")
-    message(file.message_type, "Other", text=str)
-    outer = message(
-        file.message_type, "Outer", text=str, image=bytes, at=".google.protobuf.Timestamp"
-    )
-    message(outer.nested_type, "Inner", sentence_one=str)
-    number = server.add("…", "PROTOBUF", compiled=file.SerializeToString())
+def test_protobuf_is_read_by_its_schema_and_the_messages_place(server, registry):
+    number = server.add(SHOP, "PROTOBUF")
     reading = reading_for("protobuf", registry)
     when = timestamp_pb2.Timestamp(seconds=1763712000).SerializeToString()
     # message 1 of the file: count 1 as 2, index 1 as 2; field 1 text, 2 bytes, 3 the timestamp
@@ -111,16 +107,27 @@ def test_protobuf_is_read_by_its_descriptor_and_the_messages_place(server, regis
     assert reason(lambda: reading.json(wrapped(number, b"\x02\x0e" + body))) == "schema-mismatch"
 
 
+@pytest.mark.parametrize("text", ["no schema", 'syntax = "proto3"; message A { B b = 1; }'])
+def test_a_schema_that_protoc_refuses_is_told_as_such(server, registry, text):
+    number = server.add(text, "PROTOBUF")
+    reading = reading_for("protobuf", registry)
+    assert reason(lambda: reading.json(wrapped(number, b"\0"))) == "schema-mismatch"
+
+
 def test_a_protobuf_file_may_import_another(server, registry):
-    place = descriptor_pb2.FileDescriptorProto(name="p.proto", package="geo", syntax="proto3")
-    message(place.message_type, "Place", city=str)
-    server.add("…", "PROTOBUF", subject="place", compiled=place.SerializeToString())
-    file = descriptor_pb2.FileDescriptorProto(name="m.proto", syntax="proto3")
-    file.dependency.append("geo/place.proto")
-    message(file.message_type, "Message", at=".geo.Place")
+    place = 'syntax = "proto3"; package geo; message Place { string city = 1; }'
+    server.add(place, "PROTOBUF", subject="place")
+    whole = 'syntax = "proto3"; import "geo/place.proto"; message Whole { geo.Place at = 1; }'
     told = [{"name": "geo/place.proto", "subject": "place", "version": 1}]
-    compiled = file.SerializeToString()
-    number = server.add("… …", "PROTOBUF", compiled=compiled, references=told)
+    number = server.add(whole, "PROTOBUF", references=told)
     value = wrapped(number, b"\0" + b"\x0a\x06" + b"\x0a\x04Oslo")
     found = json.loads(reading_for("protobuf", registry).json(value))
     assert found == {"at": {"city": "Oslo"}}
+
+
+def test_an_import_leads_nowhere_but_into_the_folder_of_the_schema(server, registry):
+    server.add('syntax = "proto3"; message A { string b = 1; }', "PROTOBUF", subject="other")
+    told = [{"name": "../../escaped.proto", "subject": "other", "version": 1}]
+    number = server.add('syntax = "proto3"; message B {}', "PROTOBUF", references=told)
+    reading = reading_for("protobuf", registry)
+    assert reason(lambda: reading.json(wrapped(number, b"\0"))) == "schema-mismatch"

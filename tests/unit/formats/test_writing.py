@@ -7,7 +7,7 @@ import pytest
 
 from streamer.formats import reading_for, writing_for
 from streamer.formats.wire import unwrapped
-from streamer.formats.writing import AVRO, JSON_SCHEMA, PROTOBUF, _message
+from streamer.formats.writing import AVRO, JSON_SCHEMA, PROTOBUF
 
 OUTPUT = [{"label": "stop", "score": 0.93}]
 CONTENT = {
@@ -61,18 +61,3 @@ def test_protobuf_is_the_registered_message_byte_for_byte(server, registry):
     body += b"\x1a" + bytes([len(entry)]) + entry
     assert value == b"\0\0\0\0\x01" + b"\0" + body
     assert server.schemas[0] == {"schema": PROTOBUF, "schemaType": "PROTOBUF"}
-
-
-def test_the_protobuf_text_and_the_message_have_the_same_fields():
-    told = {}
-    for block in PROTOBUF.split("message ")[1:]:
-        name, _, rest = block.partition(" {")
-        lines = [line.split("//")[0].strip() for line in rest.splitlines()]
-        fields = [line.rstrip(";").split(" = ") for line in lines if " = " in line]
-        told[name] = {left.split()[-1]: int(right) for left, right in fields}
-    file = _message().DESCRIPTOR.file
-    made = {
-        name: {field.name: field.number for field in kind.fields}
-        for name, kind in file.message_types_by_name.items()
-    }
-    assert made == told
