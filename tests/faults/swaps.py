@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 from statistics import median
 from threading import Event, Thread
@@ -224,9 +225,26 @@ class Swapped:
 
 
 def many(
-    site: Site, delivery: Delivery, *, swaps: int, rate: float, delay_ms: float, rest_s: float
+    site: Site,
+    delivery: Delivery,
+    *,
+    swaps: int,
+    rate: float,
+    delay_ms: float,
+    rest_s: float,
+    within_s: float = inf,
 ) -> Swapped:
-    """Swap again and again under load, with rests in between to compare with."""
+    """Swap again and again under load, with rests in between to compare with.
+
+    Args:
+        site: where.
+        delivery: its guarantee.
+        swaps: how many.
+        rate: records a second.
+        delay_ms: what each record takes longer in the model.
+        rest_s: the rest after each swap.
+        within_s: no swap is begun after so many seconds.
+    """
     with fleet(site, delivery) as there:
         for number in range(1, swaps + 2):
             versions.add(there.registry, str(number))
@@ -237,8 +255,11 @@ def many(
         there.flow.at_work()
         spans, rests, memory = [], [], []
         time.sleep(rest_s * 3)
+        last = time.monotonic() + within_s
         for number in range(2, swaps + 2):
             began = time.monotonic()
+            if began > last:
+                break
             there.promote(str(number))
             eventually(lambda n=str(number): there.state(daemon)["version"] == n, "it serves", 120)
             ended = time.monotonic()
