@@ -180,3 +180,14 @@ def test_every_family_has_a_text_and_base_units():
     for family in families:
         assert family.documentation
         assert not family.name.endswith(("_ms", "_kb", "_percent"))
+
+
+def test_nodes_of_a_graph_are_told_by_what_computes_them():
+    metrics = Metrics()
+    metrics.session_nodes("signs", {"CUDAExecutionProvider": 120, "CPUExecutionProvider": 3})
+    metrics.session_nodes("intents", {})
+    nodes = {key: value for key, value in shown(metrics).items() if key[0].endswith("_nodes")}
+    assert nodes == {
+        ("streamer_session_nodes", ("model", "signs"), ("provider", "CUDAExecutionProvider")): 120,
+        ("streamer_session_nodes", ("model", "signs"), ("provider", "CPUExecutionProvider")): 3,
+    }
