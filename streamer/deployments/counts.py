@@ -20,7 +20,7 @@ class ArmCounts(BaseModel):
     Attributes:
         records: it was asked about.
         errors: records it failed on.
-        times: by size class of a batch, moments of the logarithm of seconds an item.
+        times: moments of the logarithm of seconds an item, of the runs that are compared.
         scores: moments of its best scores.
         labelled: records with a label.
         correct: of them answered as the label says.
@@ -30,7 +30,7 @@ class ArmCounts(BaseModel):
 
     records: int = 0
     errors: int = 0
-    times: dict[int, Triple] = {}
+    times: Triple = (0, 0.0, 0.0)
     scores: Triple = (0, 0.0, 0.0)
     labelled: int = 0
     correct: int = 0
@@ -39,10 +39,7 @@ class ArmCounts(BaseModel):
         return ArmCounts(
             records=self.records + other.records,
             errors=self.errors + other.errors,
-            times={
-                size: _plus(self.times.get(size), other.times.get(size))
-                for size in self.times.keys() | other.times.keys()
-            },
+            times=_plus(self.times, other.times),
             scores=_plus(self.scores, other.scores),
             labelled=self.labelled + other.labelled,
             correct=self.correct + other.correct,
@@ -50,8 +47,7 @@ class ArmCounts(BaseModel):
 
     def arm(self) -> Arm:
         """Give it as the rules want it."""
-        times = {size: Moments(*triple) for size, triple in self.times.items()}
-        return Arm(self.records, self.errors, times, self.labelled, self.correct)
+        return Arm(self.records, self.errors, Moments(*self.times), self.labelled, self.correct)
 
 
 class Counts(BaseModel):
@@ -208,6 +204,5 @@ def comparison(counts: Counts) -> Mapping[str, float | int | None]:
     }
 
 
-def _plus(one: Triple | None, other: Triple | None) -> Triple:
-    first, second = one or (0, 0.0, 0.0), other or (0, 0.0, 0.0)
-    return first[0] + second[0], first[1] + second[1], first[2] + second[2]
+def _plus(one: Triple, other: Triple) -> Triple:
+    return one[0] + other[0], one[1] + other[1], one[2] + other[2]

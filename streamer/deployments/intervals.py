@@ -11,14 +11,13 @@ logarithm"; S. Howard, A. Ramdas, J. McAuliffe, J. Sekhon 2021, "Time-uniform, n
 nonasymptotic confidence sequences"). The interval holds what the ratio has not excluded.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import exp, inf, lgamma, log, sqrt
 
 _PRIOR = 0.5
 """Jeffreys' mixture, Beta(1/2, 1/2): nearly as tight near 0 and 1 as in the middle."""
 _HALVINGS = 30
-_LEAST_IN_CLASS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,32 +146,19 @@ def paired_difference(gains: int, losses: int, trials: int, scale: float, alpha:
     return mean_interval(guess, max(variance, 1e-12), scale, alpha)
 
 
-def ratio_of_times(
-    first: Mapping[int, Moments], second: Mapping[int, Moments], scale: float, alpha: float
-) -> Interval:
-    """Bound the ratio of two geometric means of times, compared class by class.
+def ratio_of_times(first: Moments, second: Moments, scale: float, alpha: float) -> Interval:
+    """Bound the ratio of two geometric means of times.
 
     Args:
-        first: moments of the logarithms of times, by class (batches of like size).
+        first: moments of the logarithms of times.
         second: the same of the other side.
         scale: the logarithm of a ratio that matters.
         alpha: how often the interval may be false.
-
-    Returns:
-        (0, 1, inf) where no class has enough of both sides.
     """
-    weight = guess = variance = 0.0
-    for size in set(first) & set(second):
-        one, two = first[size], second[size]
-        if min(one.count, two.count) < _LEAST_IN_CLASS:
-            continue
-        share = one.count * two.count / (one.count + two.count)
-        weight += share
-        guess += share * (two.mean - one.mean)
-        variance += share**2 * (one.variance_of_mean + two.variance_of_mean)
-    if weight == 0:
+    if min(first.count, second.count) == 0:
         return Interval(0.0, 1.0, inf)
-    found = mean_interval(guess / weight, variance / weight**2, scale, alpha)
+    variance = first.variance_of_mean + second.variance_of_mean
+    found = mean_interval(second.mean - first.mean, variance, scale, alpha)
     return Interval(exp(found.low), exp(found.guess), exp(found.high))
 
 

@@ -111,9 +111,11 @@ class KeySplit:
         """Whether the candidate answers."""
         return self._place(record) < self._share
 
-    def control(self, record: Record) -> bool:
-        """Whether it is one of the champion's that are timed: as large a share, if there is one."""
-        return self._share <= self._place(record) < 2 * self._share
+    def timed(self, record: Record) -> bool:
+        """Whether the run on a record is compared: equal shares of both, as large as can be."""
+        width = min(self._share, 1 - self._share)
+        place = self._place(record)
+        return place < width or self._share <= place < self._share + width
 
     def _place(self, record: Record) -> float:
         key = record.key
@@ -123,6 +125,6 @@ class KeySplit:
         return (int.from_bytes(digest, "big") >> 11) / _WHOLE
 
 
-def control(split: Callable[[Record], bool], record: Record) -> bool:
-    """Whether a record of the champion's is timed; all of them are where a split does not say."""
-    return split.control(record) if isinstance(split, KeySplit) else not split(record)
+def timed(split: Callable[[Record], bool], record: Record) -> bool:
+    """Whether the run on a record is compared; all are where a split does not say."""
+    return split.timed(record) if isinstance(split, KeySplit) else True

@@ -1,6 +1,6 @@
 """The rules of a rollout: when a candidate is promoted or taken back, and why; no I/O."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import inf, log
 from typing import Annotated, Literal
@@ -54,7 +54,7 @@ class Rules(Section):
     error_floor: Share = 0.005
     """Failing on fewer of its records than this never speaks against it."""
     max_latency_ratio: Annotated[float, Field(gt=0)] | None = 1.5
-    """The candidate's runs may take so many times longer an item, batches of like size compared."""
+    """The candidate's runs may take so many times longer an item."""
     min_agreement: Share | None = None
     """In a shadow: share of records on which its answer is at least to be the champion's."""
     accuracy: AccuracyRule | None = None
@@ -70,14 +70,14 @@ class Arm:
     Attributes:
         records: it was asked about so many.
         errors: of them it failed on so many.
-        times: moments of the logarithm of seconds an item of its batches, by size class.
+        times: moments of the logarithm of seconds an item, of the runs that are compared.
         labelled: records with a label.
         correct: of them answered as the label says.
     """
 
     records: int = 0
     errors: int = 0
-    times: Mapping[int, Moments] = field(default_factory=dict)
+    times: Moments = field(default_factory=Moments)
     labelled: int = 0
     correct: int = 0
 
@@ -196,15 +196,14 @@ def _errors(rules: Rules, evidence: Evidence, alpha: float) -> Finding:
 
 def _latency(limit: float, evidence: Evidence, alpha: float) -> Finding:
     first, second = evidence.champion.times, evidence.candidate.times
-    runs = [sum(moments.count for moments in times.values()) for times in (first, second)]
-    few = min(runs) < _LEAST_BATCHES
-    ratio = Interval(0, 1, inf) if few else ratio_of_times(first, second, _TIME_SCALE, alpha)
-    if ratio.high == inf:
-        text = f"latency: too few runs of like size yet ({runs[1]:,} by the candidate)"
+    fewest = min(first.count, second.count)
+    if fewest < _LEAST_BATCHES:
+        text = f"latency: {fewest:,} of at least {_LEAST_BATCHES} runs of each"
         return Finding("latency", "open", text)
+    ratio = ratio_of_times(first, second, _TIME_SCALE, alpha)
     text = (
         f"latency: the candidate takes {_times(ratio)} as long an item, "
-        f"{runs[1]:,} runs against {runs[0]:,} (max_latency_ratio {limit:g})"
+        f"{second.count:,} runs against {first.count:,} (max_latency_ratio {limit:g})"
     )
     return Finding("latency", _state(bad=ratio.low > limit, good=ratio.high < limit), text)
 

@@ -8,7 +8,7 @@ from typing import cast
 
 from streamer.config.settings import ModelSettings
 from streamer.config.topology import ModelRef
-from streamer.deployments.rollout import control
+from streamer.deployments.rollout import timed
 from streamer.errors import StreamerError
 from streamer.models import Version, load_version
 from streamer.models.registry import Registry, open_registry
@@ -40,10 +40,10 @@ class Chosen:
         return self.candidate
 
     def timed(self, item: Item) -> bool:
-        """Whether the run of an item is compared: of the candidate's, and of as many others."""
+        """Whether the run on an item is compared: of the candidate's, and of as many others."""
         if self.candidate is None or self.split is None:
             return False
-        return self.split(item.record) or control(self.split, item.record)
+        return timed(self.split, item.record)
 
     @property
     def versions(self) -> tuple[ModelVersion, ...]:

@@ -263,8 +263,7 @@ def _end(trial: _Trial) -> None:
 
 
 def _figures(arm: ArmCounts) -> Mapping[str, float | None]:
-    runs = sum(count for count, _, _ in arm.times.values())
-    logs = sum(total for _, total, _ in arm.times.values())
+    runs, logs, _ = arm.times
     return {
         "records": arm.records,
         "errors": arm.errors,

@@ -250,10 +250,10 @@ class Step:
 
 
 def _apart(chosen: Chosen, parts: list[Part]) -> Iterable[list[Part]]:
-    """Group what may share batches: by version, and apart what is timed of the champion.
+    """Group what may share batches: by version, and apart what is timed.
 
-    The champion answers as many records as a candidate in batches of their own, which are then of
-    like sizes: else the one with the larger share looks faster by its larger batches.
+    Equal shares of both versions are batched apart, so that both get their work in like amounts:
+    else the one with the larger share looks faster by its larger batches.
     """
     if chosen.candidate is None:
         return [parts] if parts else []

@@ -13,7 +13,6 @@ from streamer.records import Answer, Item, Rejection
 from streamer.tasks.agreement import agreement
 
 _MODEL_STAGES = frozenset({"preprocess", "infer", "postprocess", "encode"})
-_LARGEST_CLASS = 64
 _LEAST_S = 1e-7
 
 
@@ -23,14 +22,12 @@ class _Arm:
 
     records: int = 0
     errors: int = 0
-    times: dict[int, list[float]] = field(default_factory=dict)
+    times: list[float] = field(default_factory=lambda: [0, 0.0, 0.0])
     scores: list[float] = field(default_factory=lambda: [0, 0.0, 0.0])
 
     def ran(self, items: int, seconds: float) -> None:
-        """Note a run by its size class: the power of two not above its items."""
-        size = min(1 << (items.bit_length() - 1), _LARGEST_CLASS)
-        value = log(max(seconds / items, _LEAST_S))
-        _add(self.times.setdefault(size, [0, 0.0, 0.0]), value)
+        """Note the time an item of a run."""
+        _add(self.times, log(max(seconds / items, _LEAST_S)))
 
     def answered(self, answers: Iterable[Answer], *, failed: bool) -> None:
         """Note a record, whether it failed, else how sure its answers are."""
@@ -47,7 +44,7 @@ class _Arm:
         return ArmCounts(
             records=self.records,
             errors=self.errors,
-            times={size: _triple(sums) for size, sums in self.times.items()},
+            times=_triple(self.times),
             scores=_triple(self.scores),
         )
 

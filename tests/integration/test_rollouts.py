@@ -110,9 +110,11 @@ class Fleet:
 def fleet(broker, kafka_admin, tmp_path_factory) -> Iterator[Fleet]:
     topics = Topics(broker, kafka_admin)
     daemons = Daemons(broker, tmp_path_factory.mktemp("fleet"))
-    yield Fleet(topics, daemons)
-    daemons.close()
-    topics.close()
+    try:
+        yield Fleet(topics, daemons)
+    finally:
+        daemons.close()
+        topics.close()
 
 
 def by(answer: Got) -> str:

@@ -40,7 +40,7 @@ def _grown(arm: Arm, truth: Truth, records: int, plan: Plan, random: np.random.G
     return Arm(
         arm.records + records,
         arm.errors + int(random.binomial(records, truth.errors)),
-        {8: arm.times.get(8, Moments()) + _times(truth, max(records // 8, 1), random)},
+        arm.times + _times(truth, max(records // 8, 1), random),
         arm.labelled + labelled,
         arm.correct + int(random.binomial(labelled, truth.accuracy)),
     )

@@ -9,8 +9,8 @@ from streamer.deployments.rules import Rules, judged
 
 def counts(daemon: str, **changed) -> Counts:
     arms = {
-        "champion": ArmCounts(records=900, errors=1, times={8: (90, -400.0, 1790.0)}),
-        "candidate": ArmCounts(records=100, errors=90, times={8: (10, -44.0, 195.0)}),
+        "champion": ArmCounts(records=900, errors=1, times=(90, -400.0, 1790.0)),
+        "candidate": ArmCounts(records=100, errors=90, times=(10, -44.0, 195.0)),
     }
     return Counts(**{"daemon": daemon, "model": "mood", "rollout": "r1", **arms, **changed})
 
@@ -26,7 +26,7 @@ def test_the_fleets_counts_are_summed_and_the_last_of_each_daemon_stands():
     poll = noted(counts("a", candidate=ArmCounts(records=5)), counts("a"), counts("b", agreed=3))
     found = poll.evidence("mood", "r1", ["a", "b"], 60)
     assert (found.champion.records, found.candidate.records) == (1800, 200)
-    assert found.champion.times[8] == Moments(180, -800.0, 3580.0)
+    assert found.champion.times == Moments(180, -800.0, 3580.0)
     assert (found.agreed, found.unheard, found.failures) == (3, (), ())
 
 

@@ -37,13 +37,13 @@ def test_a_greater_share_keeps_the_keys_of_a_smaller_one_and_another_candidate_g
     assert sum(map(other, picked)) < 0.2 * len(picked)
 
 
-def test_as_many_of_the_champions_keys_are_timed_and_none_of_the_candidates():
-    for share, timed in ((0.1, 0.1), (0.5, 0.5), (0.8, 0.2)):
+def test_equal_shares_of_both_are_timed():
+    for share, width in ((0.1, 0.1), (0.5, 0.5), (0.8, 0.2)):
         split = KeySplit("mood", "2", share)
-        records = [record(0, key=key) for key in KEYS]
-        got = [one for one in records if split.control(one)]
-        assert abs(len(got) / len(KEYS) - timed) <= 0.01
-        assert not any(map(split, got))
+        got = [one for one in (record(0, key=key) for key in KEYS) if split.timed(one)]
+        candidates = sum(map(split, got))
+        assert abs(candidates / len(KEYS) - width) <= 0.01
+        assert abs((len(got) - candidates) / len(KEYS) - width) <= 0.01
 
 
 def test_the_ends_of_a_share_are_nobody_and_everybody():

@@ -348,7 +348,7 @@ def test_a_wave_keeps_its_version_whatever_is_in_service_by_then(model, step):
     assert items[0].answers["double"].version == "7"
 
 
-def test_beside_a_candidate_as_many_of_the_champions_items_are_batched_and_timed_apart(events):
+def test_beside_a_candidate_equal_shares_are_batched_and_timed_apart(events):
     champion, candidate = Doubler(), Doubler(version="8")
     step = made(champion, events)
     split = KeySplit("doubler", "8", 0.25)
@@ -360,7 +360,7 @@ def test_beside_a_candidate_as_many_of_the_champions_items_are_batched_and_timed
     for batch in events.batches:
         told[batch["timed"]] += batch["items"]
     records = [item.record for item in items]
-    timed = sum(split(one) or split.control(one) for one in records)
+    timed = sum(map(split.timed, records))
     assert told == {True: timed, False: 400 - timed}
     assert sum(len(batch) for batch in candidate.ran) == sum(map(split, records))
     assert sum(event["items"] for event in events.batches if event["model"] is champion) == (
