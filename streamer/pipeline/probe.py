@@ -90,8 +90,9 @@ def probed(manifest: Manifest, session: Session, preprocessor: Preprocessor) -> 
             return _compared(session, preprocessor)
         except ModelError:
             raise
-        except StreamerError as error:
-            why = str(error)
+        except Exception as error:  # noqa: BLE001 - what is made up must not keep it from serving
+            kind = "" if isinstance(error, StreamerError) else f"{type(error).__name__}: "
+            why = f"{kind}{error}"
     return Probe(None, why=why)
 
 
