@@ -15,8 +15,9 @@ from streamer.records import TopicPartition
 _NOTE = re.compile(r"streamer tries=(\d+)(?: step=(\d+))?(?: by=(\S+))?")
 _STEPS = (64, 8, 1)
 _NORMAL_TRIES = 1
-_TRIES_ALONE = 2
-"""A record alone in the line may die twice before it is given up: the first may be chance."""
+_TRIES_ALONE = 4
+"""So often a process may end over a record alone in the line before it is given up: a process that
+a network fault cut off until the group gave it up cannot be told from one that died."""
 _FIRST_ALONE = _NORMAL_TRIES + len(_STEPS)
 
 
@@ -107,6 +108,12 @@ class Caution:
                 state.attempt, state.begun = attempt, True
                 bound = {64: 4 * self._wave_records, 8: 128, 1: 16}
                 state.left = bound.get(attempt.step or 0, 0)
+
+    @property
+    def careful(self) -> bool:
+        """Whether any partition is taken in steps: each is committed before the next."""
+        with self._lock:
+            return any(s.begun and s.attempt.step is not None for s in self._states.values())
 
     def step(self, partition: TopicPartition) -> int | None:
         """Give the records that may be in the line at once; None: as many as fit."""

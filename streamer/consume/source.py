@@ -92,6 +92,7 @@ class Source:
         self._max_wait = max_wait
         self._events = events
         self._log = structlog.get_logger("consume")
+        self._names: set[str] = set()
         self._settled: set[TopicPartition] = set()
         self._paused: set[TopicPartition] = set()
         self._read_until: dict[TopicPartition, int] = {}
@@ -154,7 +155,7 @@ class Source:
             self._wait_after(error)
             return None
         if careful:
-            if self._budget.taken_bytes:
+            if self._budget.taken_bytes or self._uncommitted():
                 return None
             partition = self._gatherer.next_partition()  # each has its turn, none its company
             step = self._caution.step(partition)
@@ -175,6 +176,7 @@ class Source:
             begun = self._caution.to_note(partition, self._consumer.member_id)
             if begun is not None:
                 position, note, attempt = begun
+                self._names.add(attempt.owner)
                 self._consumer.commit({partition: position}, {partition: note}.__getitem__)
                 self._caution.noted(partition, attempt)
                 if attempt.step is not None:
@@ -292,7 +294,8 @@ class Source:
             return
         if self._clock() < self._commit_again_at:
             return
-        idle = now or (not self._gatherer and self._budget.taken_bytes == 0)
+        waiting = bool(self._gatherer) and not self._caution.careful
+        idle = now or (not waiting and self._budget.taken_bytes == 0)
         due = self._commits.due(self._assignment.epochs(), idle=idle)
         if not due:
             return
@@ -340,11 +343,12 @@ class Source:
                     self._gatherer.moved(partition, epoch, position)
 
     def _attempt(self, note: str) -> Attempt:
-        """Read what the last owner noted: who is still a member has not died of its records."""
+        """Read what the last owner noted: one that is a member, or was this process, lives."""
         attempt = Attempt.read(note)
-        if attempt.owner and attempt.owner in self._consumer.members():
-            return attempt.undone()
-        return attempt
+        if not attempt.owner:
+            return attempt
+        lives = attempt.owner in self._names or attempt.owner in self._consumer.members()
+        return attempt.undone() if lives else attempt
 
     def _step_back_in_range(self, positions: Mapping[TopicPartition, int]) -> None:
         """Go on where the log still has, or already has, records; count what was lost."""

@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from support.topics import Sent
 from support.waiting import eventually
 
@@ -11,10 +12,11 @@ from faults.models import moods
 _STATIC = {"KAFKA__GROUP_INSTANCE_ID": "one"}
 
 
-def test_a_record_that_kills_its_process_is_found_and_the_others_are_answered(site):
+@pytest.mark.parametrize("delivery", ["exactly-once", "at-least-once"])
+def test_a_record_that_kills_its_process_is_found_and_the_others_are_answered(delivery, site):
     records = [Sent(b"good" if number % 2 else b"bad") for number in range(300)]
     records[123] = Sent(b"good deadly", key=b"culprit")
-    with Flow(site, "exactly-once", partitions=2) as flow:
+    with Flow(site, delivery, partitions=2) as flow:
         site.topics.send(flow.source, records)
         starts = 0
         while starts < 12:
@@ -27,12 +29,12 @@ def test_a_record_that_kills_its_process_is_found_and_the_others_are_answered(si
             if daemon.process.poll() is None:
                 break
         found = flow.finished()
-    assert found.exactly_once, str(found)
+    assert found.exactly_once if delivery == "exactly-once" else found.at_least_once, str(found)
     [letter] = found.letters.values()
     assert (letter.key, letter.value) == (b"culprit", b"good deadly")
     assert letter.error("reason") == "crashed"
     assert int(letter.error("attempts")) >= 2
-    assert 3 <= starts <= 8
+    assert 3 <= starts <= 10
 
 
 def _answered(flow: Flow) -> bool:

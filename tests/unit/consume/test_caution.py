@@ -24,7 +24,7 @@ def test_a_note_is_read_back_as_it_was_written() -> None:
     assert Attempt.read("") == Attempt.read("somebody else's words") == Attempt()
 
 
-@pytest.mark.parametrize(("times", "step"), [(1, None), (2, 64), (3, 8), (4, 1), (5, 1)])
+@pytest.mark.parametrize(("times", "step"), [(1, None), (2, 64), (3, 8), (4, 1), (7, 1)])
 def test_steps_get_smaller_with_each_crash(times: int, step: int | None) -> None:
     caution, _ = crashes(times)
     assert caution.step(PARTITION) == step
@@ -32,8 +32,8 @@ def test_steps_get_smaller_with_each_crash(times: int, step: int | None) -> None
 
 
 def test_the_record_that_kills_alone_is_given_up_once() -> None:
-    caution, _ = crashes(6)
-    assert caution.give_up(PARTITION) == 5
+    caution, _ = crashes(8)
+    assert caution.give_up(PARTITION) == 7
     assert caution.give_up(PARTITION) is None
     assert caution.step(PARTITION) == 1
 
@@ -64,8 +64,10 @@ def test_records_are_noted_once_and_not_before_they_are_there() -> None:
 
 def test_partitions_that_went_are_forgotten() -> None:
     caution, _ = crashes(3)
+    assert caution.careful
     caution.forget(set())
     assert caution.step(PARTITION) is None
+    assert not caution.careful
 
 
 def test_an_owner_that_lives_has_not_died_of_its_records() -> None:
@@ -77,7 +79,7 @@ def test_an_owner_that_lives_has_not_died_of_its_records() -> None:
 
 
 def test_a_record_that_passes_alone_clears_the_next_one() -> None:
-    caution, _ = crashes(5)
+    caution, _ = crashes(7)
     note = caution.note(PARTITION)
     assert note == "streamer tries=4 step=1"
     caution, _ = crashes(1, note)

@@ -31,6 +31,7 @@ class Consumer:
         self.commits = []
         self.soon = []
         self.fail_committed = []
+        self.notes = {}
         self.closed = False
         self.most = 4
 
@@ -79,7 +80,7 @@ class Consumer:
         if self.fail_committed:
             raise self.fail_committed.pop(0)
         stored = self.stored.get(partition)
-        return None if stored is None else (stored, "")
+        return None if stored is None else (stored, self.notes.get(partition, ""))
 
     def seek(self, partition, offset):
         if partition not in self.positions:
@@ -226,6 +227,25 @@ def test_memory_that_is_taken_holds_waves_back():
     assert [len(wave.items) for wave in cut] == [2, 2]
     world.budget.give_back(cut[0].cost_bytes)
     assert [len(wave.items) for wave in world.run(2, settle=False)] == [2]
+
+
+def test_a_small_step_is_committed_before_the_next_is_begun(world):
+    world.consumer.notes[P0] = "streamer tries=3 step=8"  # the next is of one record
+    committed = []
+    for wave in world.source.waves(lambda: True, lambda: len(world.consumer.polls) > 12):
+        assert len(wave.items) == 1
+        committed.append(world.consumer.stored[P0])
+        world.budget.give_back(wave.cost_bytes)
+        world.commits.answered({p: (s.epoch, s.position) for p, s in wave.slices.items()})
+    assert committed == list(range(len(committed)))
+    assert len(committed) > 3
+
+
+@pytest.mark.parametrize(("owner", "step"), [("streamer-1", 8), ("gone", 1)])
+def test_an_owner_that_lives_has_not_died_of_its_records(world, owner, step):
+    world.consumer.notes[P0] = f"streamer tries=3 step=8 by={owner}"
+    cut = world.run(4, settle=False)
+    assert len(cut[0].items) == min(step, 4)
 
 
 def test_what_is_polled_while_a_partition_comes_is_read_again_from_its_commit(world):
