@@ -15,6 +15,20 @@ from streamer.models import Version
 from streamer.models.manifest import ConstantInput, ImageBytesInput
 
 _MAX_MESSAGE = 400
+# As ONNX Runtime, CUDA and its libraries, Torch, TensorFlow and C++ put it.
+_NO_MEMORY = (
+    "failed to allocate memory",
+    "smaller than requested bytes",
+    "out of memory",
+    "out_of_memory",
+    "alloc_failed",
+    "bad_alloc",
+    "bad allocation",
+    "can't allocate memory",
+    "not enough memory",
+    "oom when allocating",
+    "resource_exhausted",
+)
 
 
 class BaseSession(ABC):
@@ -148,18 +162,7 @@ def cleaned(error: BaseException) -> str:
 def is_memory(message: str) -> bool:
     """Whether an error's text says that memory ran out."""
     lowered = message.lower()
-    return any(
-        words in lowered
-        for words in (
-            "failed to allocate memory",
-            "out of memory",
-            "bad_alloc",
-            "bad allocation",
-            "can't allocate memory",
-            "not enough memory",
-            "oom when allocating",
-        )
-    )
+    return any(words in lowered for words in _NO_MEMORY)
 
 
 def _shaped(array: NDArray[Any], info: TensorInfo) -> NDArray[Any]:
