@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 import yaml
 from support import tiny
+from support.daemon import command
 from support.pki import Authority
 from support.secured import LOCK, PASSWORD, SECRET, USER, Right, secured
 from support.topics import Sent, Topics
@@ -256,3 +257,43 @@ def test_connections_outlive_their_tokens(broker, topics, models, tmp_path):
             )
     broker.tokens.life_s = 300
     assert ended == []
+
+
+def test_commands_do_their_work_with_the_documented_rights(broker, topics, models, tmp_path):
+    flow = Flow(topics, tmp_path, models)
+    kafka = broker.settings("scram")
+    (tmp_path / "password").write_text(PASSWORD, encoding="ascii")
+    environment = {
+        "STREAMER_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "STREAMER_KAFKA__SECURITY_PROTOCOL": "SASL_SSL",
+        "STREAMER_KAFKA__SASL_MECHANISM": "SCRAM-SHA-512",
+        "STREAMER_KAFKA__SASL_PLAIN_USERNAME": USER,
+        "STREAMER_KAFKA__SASL_PLAIN_PASSWORD_FILE": str(tmp_path / "password"),
+        "STREAMER_KAFKA__SSL_CAFILE": str(broker.cafile),
+        "STREAMER_MODELS__DIR": str(models),
+    }
+    lines = tmp_path / "lines.txt"
+    lines.write_text("good\nbad\n", encoding="utf-8")
+
+    def said(*arguments):
+        code, text = command(*arguments, environment=environment, folder=tmp_path)
+        assert PASSWORD not in text
+        return code, text
+
+    code, text = said("send", flow.source, str(lines))
+    assert code == 1
+    assert "--topic" in text, "what is missing, by its name"
+    broker.grant(Right("TOPIC", flow.source, "Write"))
+    code, text = said("send", flow.source, str(lines))
+    assert code == 0, text
+    broker.grant(*flow.rights)
+    code, text = said("check", "--connect", str(flow.file))
+    assert code == 0, text
+    with flow.running(broker.settings("scram")) as ended:
+        assert len(topics.read(flow.sink, 2)) == 2
+    assert ended == []
+    broker.grant(Right("TOPIC", flow.sink, "Read"), Right("TOPIC", flow.letters, "Read"))
+    code, text = said("tail", flow.sink, "--json", "--from-beginning", "--limit", "2")
+    assert code == 0, text
+    code, text = said("deadletters", "list", flow.letters)
+    assert code == 0, text
