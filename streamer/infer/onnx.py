@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamer.errors import ConfigError, ModelError
 from streamer.infer.base import BaseSession, cleaned
-from streamer.infer.providers import CUDA, TENSORRT, chosen, missing_library
+from streamer.infer.providers import CPU, CUDA, TENSORRT, chosen, missing_library
 from streamer.infer.session import TensorInfo
 from streamer.infer.tuning import Tuning
 from streamer.models import Version
@@ -46,18 +46,27 @@ class OnnxSession(BaseSession):
         runtime = _runtime()
         providers, self.device = chosen(runtime, device, tuning, version.file)
         _refuse_precision(tuning)
-        self._session: Any = _opened(runtime, version, providers, threads, tuning)
+        self._session: Any
+        try:
+            self._session = _opened(runtime, version, providers, threads, tuning)
+        except ModelError:
+            lacking = missing_library(runtime, providers[0][0])
+            if lacking is None:
+                raise
+            self._fall_back(lacking, device, tuning, providers[0][0])
+            self._session = _opened(runtime, version, [(CPU, {})], threads, tuning)
         self.provider = self._session.get_providers()[0]
-        if self.provider != providers[0][0]:
-            self._fall_back(runtime, device, tuning, providers[0][0])
+        if self.fallback is None and self.provider != providers[0][0]:
+            lacking = missing_library(runtime, providers[0][0])
+            why = lacking or "the provider loads, but finds no device that it can use"
+            self._fall_back(why, device, tuning, providers[0][0])
         # Bound outputs are copied from the GPU once, when all are computed.
         self._bound = self.provider in (CUDA, TENSORRT)
         self.nodes = _placed(self._session)
         self._known(_infos(self._session.get_inputs()), _infos(self._session.get_outputs()))
 
-    def _fall_back(self, runtime: Any, device: str, tuning: Tuning, wanted: str) -> None:
+    def _fall_back(self, why: str, device: str, tuning: Tuning, wanted: str) -> None:
         """Accept the CPU where nobody named a GPU; refuse it elsewhere."""
-        why = missing_library(runtime, wanted)
         told = wanted.removesuffix("ExecutionProvider")
         if device != "auto" or tuning.provider != "auto":
             asked = f"device {device}" if device != "auto" else f"provider {tuning.provider}"
@@ -137,7 +146,10 @@ def _opened(
     for name, value in tuning.session_options.items():
         _set_option(runtime, options, name, value)
     try:
-        return runtime.InferenceSession(str(version.file), options, providers=providers)
+        # Its own fallback goes on with the CPU after an error on the GPU, and only prints it.
+        return runtime.InferenceSession(
+            str(version.file), options, providers=providers, enable_fallback=0
+        )
     except Exception as error:
         raise ModelError(f"{version.file}: cannot be loaded: {cleaned(error)}") from error
 

@@ -2,6 +2,8 @@
 
 import ctypes
 import hashlib
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +61,8 @@ def chosen(
         return [cpu], "cpu"
     index = 0 if device == "auto" else cuda_index(device)
     if hasattr(runtime, "preload_dlls"):
-        runtime.preload_dlls()
+        with redirect_stdout(StringIO()):  # what is missing is told by `missing_library`
+            runtime.preload_dlls()
     cuda = (CUDA, _cuda_options(index, tuning))
     if wanted == "tensorrt":
         return [(TENSORRT, _tensorrt_options(index, tuning, file)), cuda, cpu], f"cuda:{index}"
@@ -71,15 +74,17 @@ def device_of(device: str) -> str:
     return "cpu" if device == "auto" else device
 
 
-def missing_library(runtime: Any, provider: str) -> str:
-    """Ask the loader what a provider lacks; ONNX Runtime only prints it."""
-    stem = "tensorrt" if provider == TENSORRT else "cuda"
+def missing_library(runtime: Any, provider: str) -> str | None:
+    """Ask the loader what a provider of NVIDIA's lacks; ONNX Runtime only prints it."""
+    stem = {CUDA: "cuda", TENSORRT: "tensorrt"}.get(provider)
+    if stem is None:
+        return None
     library = Path(runtime.__file__).parent / "capi" / f"libonnxruntime_providers_{stem}.so"
     try:
         ctypes.CDLL(str(library))
     except OSError as error:
         return str(error)
-    return "the provider loads, but finds no GPU that it can use"
+    return None
 
 
 def _refuse_absent(runtime: Any, name: str, told: str) -> None:

@@ -324,6 +324,11 @@ def test_bound_outputs_are_those_of_a_plain_run(version):
     )
 
 
+def test_onnx_runtime_never_goes_on_with_another_provider_by_itself(version):
+    # after an error on a GPU its Python layer would run the batch on the CPU, and print a line
+    assert open_session(summing(version), device="cpu")._session._enable_fallback is False
+
+
 def test_nodes_are_counted_by_provider(version):
     session = open_session(summing(version), device="cpu")
     assert dict(session.nodes) == {"CPUExecutionProvider": 1}
