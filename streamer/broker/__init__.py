@@ -17,6 +17,7 @@ from streamer.broker.consumer import (
 from streamer.broker.failures import broker_error
 from streamer.broker.lease import Lease
 from streamer.broker.offsets import Note, group_metadata, no_note
+from streamer.broker.originals import Originals
 from streamer.broker.partitioner import partition_for
 from streamer.broker.producer import Pending, Producer, check_producer_settings
 from streamer.broker.reader import Reader
@@ -27,6 +28,7 @@ __all__ = [
     "Lease",
     "MissingPositionsError",
     "Note",
+    "Originals",
     "OutOfRangeError",
     "Pending",
     "Producer",

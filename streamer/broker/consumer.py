@@ -5,12 +5,11 @@ from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, errors
 from kafka import TopicPartition as ClientPartition
-from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.structs import ConsumerGroupMetadata
 
 from streamer.broker.connection import check_names, client_settings, merged
 from streamer.broker.failures import broker_error
-from streamer.broker.joins import JOIN_S, Joins, Ownership, RevocationListener
+from streamer.broker.joins import JOIN_S, Assignor, Joins, Ownership, RevocationListener
 from streamer.broker.offsets import Note, no_note, offsets_of
 from streamer.broker.polled import record_of
 from streamer.config.settings import KafkaSettings
@@ -75,7 +74,7 @@ class GroupConsumer:
             "session_timeout_ms": int(kafka.session_timeout * 1000),
             "heartbeat_interval_ms": int(kafka.heartbeat_interval * 1000),
             "max_poll_interval_ms": int(kafka.max_poll_interval * 1000),
-            "partition_assignment_strategy": (CooperativeStickyAssignor,),
+            "partition_assignment_strategy": (Assignor,),
             "group_instance_id": kafka.group_instance_id,
             "allow_auto_create_topics": False,
             "metadata_max_age_ms": 30_000,

@@ -8,6 +8,7 @@ import structlog
 from kafka import KafkaConsumer, errors
 from kafka import TopicPartition as ClientPartition
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.structs import ConsumerGroupMetadata, MemberState
 
 from streamer.broker.offsets import offsets_of
@@ -41,6 +42,21 @@ class Ownership(Protocol):
 
     def joined(self, membership: ConsumerGroupMetadata) -> None:
         """The group has us under this name and generation; all that it changed was told before."""
+
+
+class Assignor(CooperativeStickyAssignor):  # type: ignore[misc]
+    """The client's assignor, claiming what the member owns now.
+
+    The client's own goes on claiming what the member has lost: the leader then waits for it to be
+    given up, which never happens, and the partitions are nobody's until the next rebalance.
+    """
+
+    owned: Callable[[], Iterable[ClientPartition]] = tuple
+
+    def metadata(self, topics: Iterable[str]) -> Any:
+        """Give what a join says of this member."""
+        self.member_assignment = list(self.owned())
+        return super().metadata(topics)
 
 
 class RevocationListener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
@@ -112,6 +128,8 @@ class Joins:
         self._coordinator = client._coordinator  # noqa: SLF001 - it has no public word for it
         self._ownership = ownership
         self._known: tuple[str, int] | None = None
+        for assignor in self._coordinator._assignors.values():  # noqa: SLF001
+            assignor.owned = client._subscription.assigned_partitions  # noqa: SLF001
 
     def under_way(self) -> bool:
         """Whether a join is wanted or under way.

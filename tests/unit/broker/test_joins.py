@@ -4,10 +4,12 @@ from types import SimpleNamespace
 import pytest
 from kafka import TopicPartition as ClientPartition
 from kafka import errors
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
 from kafka.structs import ConsumerGroupMetadata, MemberState
 from support.items import at
 
-from streamer.broker.joins import Joins, RevocationListener
+from streamer.broker.joins import Assignor, Joins, RevocationListener
 
 P0 = at(0)
 
@@ -22,6 +24,7 @@ class Coordinator:
         self.failure = None
         self.coordinator_id = "coordinator-1"
         self._join_task = None
+        self._assignors = {"cooperative-sticky": Assignor()}
         self.closed = []
         self._manager = SimpleNamespace(close=self.closed.append)
         self._net = SimpleNamespace(run=lambda work: asyncio.run(work()))
@@ -41,6 +44,7 @@ class Coordinator:
 class Client:
     def __init__(self):
         self._coordinator = Coordinator()
+        self._subscription = SimpleNamespace(assigned_partitions=self.assignment)
         self._net = SimpleNamespace(sleep=asyncio.sleep)
         self.member, self.generation, self.state = "me", 1, MemberState.STABLE
 
@@ -200,3 +204,19 @@ def test_a_join_that_was_answered_breaks_nothing(joins, client, now):
     now[0] += 20
     joins.under_way()
     assert client._coordinator.closed == []
+
+
+def claimed(assignor):
+    return [(t.topic, list(t.partitions)) for t in assignor.metadata({P0.topic}).owned_partitions]
+
+
+def test_a_join_claims_what_the_member_owns_now(client, owner):
+    [ours] = client._coordinator._assignors.values()
+    theirs = CooperativeStickyAssignor()
+    Joins(client, owner, 10)
+    for assignor in (ours, theirs):
+        assignor.on_assignment(ConsumerProtocolAssignment(1, [(P0.topic, [0])], b""), 1)
+        assert claimed(assignor) == [(P0.topic, [0])]
+    ours.owned = set  # lost
+    assert claimed(ours) == []
+    assert claimed(theirs) == [(P0.topic, [0])]  # the trap: why ours is needed
