@@ -33,5 +33,5 @@ def spec(
         from streamer.operate.spec import asyncapi, prediction_schema
 
         wanted = prediction_schema if json_schema else asyncapi
-        document = wanted(file, opened(config).models.dir)
+        document = wanted(file, opened(config).models)
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False))

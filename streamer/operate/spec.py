@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from streamer.config import Topology, load_topology
+from streamer.config.settings import ModelSettings
+from streamer.models.registry import open_registry
 from streamer.models.version import load_version
 from streamer.tasks import task_named
 
@@ -24,7 +26,7 @@ _ERROR_HEADERS = (
 )
 
 
-def prediction_schema(file: Path, models_dir: Path) -> dict[str, Any]:
+def prediction_schema(file: Path, models: ModelSettings) -> dict[str, Any]:
     """Give the JSON Schema of the predictions that a topology file's sink gets.
 
     Raises:
@@ -32,11 +34,11 @@ def prediction_schema(file: Path, models_dir: Path) -> dict[str, Any]:
     """
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **_prediction(load_topology(file), file, models_dir),
+        **_prediction(load_topology(file), file, models),
     }
 
 
-def asyncapi(file: Path, models_dir: Path) -> dict[str, Any]:
+def asyncapi(file: Path, models: ModelSettings) -> dict[str, Any]:
     """Give the AsyncAPI 3 document of a topology file.
 
     Raises:
@@ -68,7 +70,7 @@ def asyncapi(file: Path, models_dir: Path) -> dict[str, Any]:
                 "input": {"contentType": _CONTENT_TYPES[source.format]},
                 "prediction": {
                     "contentType": _CONTENT_TYPES[topology.sink.format],
-                    "payload": _prediction(topology, file, models_dir),
+                    "payload": _prediction(topology, file, models),
                 },
                 "deadletter": {
                     "summary": "The original key, value and headers, and why it is here.",
@@ -82,13 +84,13 @@ def asyncapi(file: Path, models_dir: Path) -> dict[str, Any]:
     }
 
 
-def _prediction(topology: Topology, file: Path, models_dir: Path) -> dict[str, Any]:
+def _prediction(topology: Topology, file: Path, models: ModelSettings) -> dict[str, Any]:
     steps: dict[str, Any] = {}
     for name, step in topology.steps.items():
         task = step.task
         if task is None:
             uri = topology.models[step.model].uri
-            task = load_version(uri, beside=file, models_dir=models_dir).manifest.task
+            task = _told(uri, file, models)
         output = task_named(task).output_schema
         steps[name] = _object(
             task={"const": task},
@@ -131,3 +133,15 @@ def _story(topology: Topology) -> str:
         for name, step in topology.steps.items()
     )
     return f"Steps: {steps}. Delivery: {topology.delivery}."
+
+
+def _told(uri: str, file: Path, models: ModelSettings) -> str:
+    """Ask a model for its task."""
+    version = load_version(
+        uri,
+        beside=file,
+        models_dir=models.dir,
+        registry=open_registry(models),
+        cache=models.cache,
+    )
+    return version.manifest.task

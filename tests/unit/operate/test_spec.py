@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from streamer.config.settings import ModelSettings
 from streamer.operate.spec import asyncapi, prediction_schema
 
 TOPOLOGIES = sorted((Path(__file__).parents[3] / "topologies").glob("*.yaml"))
@@ -25,7 +26,7 @@ def street(tmp_path):
 
 
 def test_the_schema_has_each_step_with_its_task_and_crops_as_a_list(street):
-    schema = prediction_schema(street, Path("models"))
+    schema = prediction_schema(street, ModelSettings())
     steps = schema["properties"]["predictions"]["properties"]
     assert steps["detect"]["properties"]["task"] == {"const": "object-detection"}
     assert "box" in steps["detect"]["properties"]["output"]["items"]["properties"]
@@ -34,7 +35,7 @@ def test_the_schema_has_each_step_with_its_task_and_crops_as_a_list(street):
 
 
 def test_the_document_has_every_topic_and_only_references_that_lead_somewhere(street):
-    document = asyncapi(street, Path("models"))
+    document = asyncapi(street, ModelSettings())
     assert {channel["address"] for channel in document["channels"].values()} == {
         "photos",
         "out",
@@ -56,4 +57,4 @@ def references(node):
 
 @pytest.mark.parametrize("file", TOPOLOGIES, ids=lambda file: file.stem)
 def test_every_topology_of_the_project_has_a_document(file):
-    assert asyncapi(file, Path("models"))["info"]["title"]
+    assert asyncapi(file, ModelSettings())["info"]["title"]
