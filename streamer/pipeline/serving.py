@@ -239,6 +239,9 @@ class Serving:
     def _tell_model(self, model: Model) -> None:
         champion = model.champion
         self._metrics.model(model.name, champion.version_name, champion.version.manifest.task)
+        self._metrics.session_nodes(model.name, champion.sessions[0].nodes)
+        for caution in champion.cautions():
+            self._log.warning("model_caution", model=model.name, caution=caution)
 
     def _tell_failure(self, name: str, version: str, before: str, reason: str) -> None:
         self._log.error(
