@@ -21,6 +21,7 @@ from streamer.config import Settings, Topology, load_topology
 from streamer.deployments.decider import Decider
 from streamer.endpoints import Endpoints
 from streamer.errors import BrokerError, ConfigError, StreamerError
+from streamer.formats import check_formats
 from streamer.pipeline.assembly import Assembly, assembled
 from streamer.pipeline.events import LineEvents
 from streamer.pipeline.identity import transactional_id
@@ -72,6 +73,8 @@ class Daemon:
         for file, topology in self.topologies:
             check_consumer_settings(topology.source.kafka, f"{file}: source.kafka")
             check_producer_settings(topology.sink.kafka, f"{file}: sink.kafka")
+            formats = (topology.source.format, topology.sink.format)
+            check_formats(formats, self._settings.schema_registry)
         return [
             (topology, assembled(topology, file, self.models, self.events[topology.name]))
             for file, topology in self.topologies
@@ -323,6 +326,7 @@ class Daemon:
                             "device": step.model.champion.sessions[0].device,
                             "provider": step.model.champion.sessions[0].provider,
                             "sessions": len(step.model.champion.sessions),
+                            "batch_invariant": step.model.champion.probe.batch_invariant,
                         }
                         for step in line.assembly.steps
                     },
