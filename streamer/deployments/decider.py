@@ -77,6 +77,11 @@ class Decider:
                 self._log.warning("rollouts cannot be decided, trying again", error=str(error))
                 tries += 1
                 self._stopping.wait(backoff(tries))
+            except Exception as error:  # noqa: BLE001 - another daemon decides meanwhile
+                told = f"{type(error).__name__}: {error}"
+                self._log.error("deciding about rollouts failed, trying again", error=told)
+                tries += 1
+                self._stopping.wait(backoff(tries))
             finally:
                 self.decides, self.verdicts = False, {}
 

@@ -22,7 +22,7 @@ from streamer.broker import Producer, partition_for
 from streamer.config import Topology
 from streamer.deployments.counts import Counts
 from streamer.encode import Encoder
-from streamer.errors import BrokerError, ModelError
+from streamer.errors import BrokerError, EncodeError, ModelError
 from streamer.models import Version
 from streamer.pipeline.tally import Tally, failed_in
 from streamer.records import Answer, Item, Record
@@ -209,10 +209,12 @@ class Shadow:
     def _run(self) -> None:
         try:
             self._shadow()
-        except (ModelError, BrokerError) as error:
+        except ModelError as error:
             if not self._ended:
                 self._tally.failed = str(error)
-                self._log.warning("the shadow has ended", error=str(error))
+                self._log.warning("the candidate has ended in its shadow", error=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the champion goes on
+            self._log.error("the shadow has ended", error=f"{type(error).__name__}: {error}")
         finally:
             with self._changed:
                 self._ended = True
@@ -220,8 +222,7 @@ class Shadow:
 
     def _shadow(self) -> None:
         line = self._started()
-        producer = self._producer()
-        partitions = producer.partitions(self._topic)
+        producer: Producer | None = None
         try:
             self._ask(line, msgspec.msgpack.encode(self._work))
             self._log.info("the shadow answers beside the champion")
@@ -229,10 +230,15 @@ class Shadow:
                 told = self._ask(line, msgspec.msgpack.encode(batch))
                 done = msgspec.msgpack.decode(told, type=Done)
                 self._counts = Counts.model_validate_json(done.counts)
-                self._write(producer, partitions, batch, done)
+                try:
+                    producer = producer or self._producer()
+                    self._write(producer, batch, done)
+                except BrokerError as error:  # its answers are at most once
+                    self._log.warning("a shadow's answers are not written", error=str(error))
+                    producer = _closed(producer)
         finally:
             line.close()
-            producer.close()
+            _closed(producer)
             if self._process is not None:
                 self._process.kill()
                 self._process.wait(_END_WITHIN_S)
@@ -276,19 +282,31 @@ class Shadow:
             self._waiting_bytes -= sum(one.record().size_bytes for one in batch)
             return batch
 
-    def _write(
-        self, producer: Producer, partitions: int, batch: Sequence[Said], done: Done
-    ) -> None:
-        """Write the candidate's answers aside; one that Kafka refuses is nobody's loss."""
+    def _write(self, producer: Producer, batch: Sequence[Said], done: Done) -> None:
+        """Write the candidate's answers aside; one that Kafka refuses is nobody's loss.
+
+        Raises:
+            BrokerError: Kafka does not take them.
+        """
+        partitions = producer.partitions(self._topic)
         for said, answers in zip(batch, done.answers, strict=True):
             if answers is None:
                 continue
             item = Item(said.record())
             item.answers = {step: Answer(*answer) for step, answer in answers.items()}
-            out = self._encoder.prediction(item)
+            try:
+                out = self._encoder.prediction(item)
+            except EncodeError:
+                continue
             place = partition_for(out, partitions, self._topology.sink.partition)
             producer.append(out, place)
         producer.flush()
+
+
+def _closed(producer: Producer | None) -> Producer | None:
+    if producer is not None:
+        producer.close(timeout=0)
+    return None
 
 
 def answers_of(item: Item, steps: Sequence[str]) -> Mapping[str, Answer] | None:

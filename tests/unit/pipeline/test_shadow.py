@@ -137,3 +137,20 @@ def test_a_process_that_dies_is_a_failure_of_the_candidate_alone(shadow):
     one._process.kill()
     one.offer(items(10))
     assert "died" in eventually(lambda: counts(one).failed, "the death is noticed")
+
+
+def test_a_kafka_that_takes_no_answers_speaks_for_nobody(shadow):
+    one = shadow()
+    shadow.kafka.fail("flush", "lost")
+    one.offer(items(32))
+    one.start()
+    eventually(lambda: counts(one).candidate.records == 32, "the first are looked at")
+    one.offer(items(32, begin=32))
+    eventually(lambda: counts(one).candidate.records == 64, "and the next")
+    assert counts(one).failed is None
+
+    def offsets() -> set[int]:
+        written = shadow.kafka.records("out.shadow")
+        return {json.loads(record.value)["source"]["offset"] for record in written}
+
+    eventually(lambda: offsets() >= set(range(32, 64)), "the next are written")
