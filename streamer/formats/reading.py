@@ -2,12 +2,13 @@
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
 
+from streamer.config.settings import RegistrySettings
 from streamer.errors import ConfigError, DecodeError
 from streamer.formats.registry import Registry, Schema
 from streamer.formats.wire import message_indexes, unwrapped
@@ -40,6 +41,16 @@ def reading_for(form: str, registry: Registry) -> Reading:
     except ImportError as error:
         told = f"source.format: {form} needs {error.name}; pip install 'streamer[schemas]'"
         raise ConfigError(told) from error
+
+
+def check_formats(forms: Iterable[str], settings: RegistrySettings) -> None:
+    """Check that formats have what they need, before anything is read.
+
+    Raises:
+        ConfigError: a registry's address or the extra `schemas` is missing.
+    """
+    for form in sorted({*forms} & {*SCHEMED}):
+        reading_for(form, Registry(settings))
 
 
 class JsonSchemaReading:

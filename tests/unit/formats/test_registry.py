@@ -4,7 +4,7 @@ import pytest
 
 from streamer.config.settings import RegistrySettings
 from streamer.errors import BrokerError, ConfigError, DecodeError
-from streamer.formats import Registry
+from streamer.formats import Registry, check_formats
 
 
 def test_a_schema_is_asked_for_once(server, registry):
@@ -52,6 +52,8 @@ def test_whoever_asks_proves_who_it_is(server):
     assert hidden not in repr(settings)
 
 
-def test_without_an_address_it_is_said_where_to_give_it():
-    with pytest.raises(ConfigError, match="STREAMER_SCHEMA_REGISTRY__URL"):
-        Registry(RegistrySettings())
+def test_without_an_address_it_is_said_where_to_give_it_before_anything_is_read():
+    check_formats(("text", "cloudevents"), RegistrySettings())
+    for forms in (("avro", "json"), ("text", "protobuf"), ("json", "json-schema")):
+        with pytest.raises(ConfigError, match="STREAMER_SCHEMA_REGISTRY__URL"):
+            check_formats(forms, RegistrySettings())
