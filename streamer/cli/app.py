@@ -18,6 +18,7 @@ from streamer.cli.compare import compare
 from streamer.cli.deadletters import deadletters
 from streamer.cli.demo import demo
 from streamer.cli.models import models
+from streamer.cli.retrain import retrain
 from streamer.cli.run import check, run
 from streamer.cli.send import send
 from streamer.cli.spec import spec
@@ -54,7 +55,7 @@ def streamer(
     """Kafka topics of images and texts in, topics of predictions out."""
 
 
-for command in (demo, broker, run, check, send, tail, spec, compare):
+for command in (demo, broker, run, check, send, tail, spec, compare, retrain):
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(deadletters, name="deadletters")

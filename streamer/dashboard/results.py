@@ -11,10 +11,10 @@ from typing import Any
 
 import structlog
 
-from streamer.broker import Reader
+from streamer.broker import Originals, Reader
 from streamer.errors import StreamerError
 from streamer.operate.drawing import drawn
-from streamer.operate.originals import Originals, picture_of
+from streamer.operate.originals import picture_of
 from streamer.records import Record
 
 _KEPT = 24

@@ -5,12 +5,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from streamer.broker import Admin, Producer, Reader, group_metadata, partition_for
+from streamer.broker import Admin, Originals, Producer, Reader, group_metadata, partition_for
 from streamer.config import Settings
 from streamer.config.units import parse_duration
 from streamer.errors import BrokerError, ConfigError, StreamerError
 from streamer.operate.lines import ERROR, error_in
-from streamer.operate.originals import Originals
 from streamer.records import OutRecord, Record, TopicPartition
 
 _POLL_S = 0.25

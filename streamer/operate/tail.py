@@ -9,13 +9,13 @@ from time import monotonic
 
 from rich.console import Console
 
-from streamer.broker import Reader, wait_for_brokers
+from streamer.broker import Originals, Reader, wait_for_brokers
 from streamer.config import Settings
 from streamer.config.units import parse_duration
 from streamer.errors import BrokerError, ConfigError, DecodeError
 from streamer.operate.drawing import drawn
 from streamer.operate.lines import as_object, prediction_in, readable
-from streamer.operate.originals import Originals, picture_of
+from streamer.operate.originals import picture_of
 from streamer.records import Record
 
 _POLL_S = 0.25

@@ -1,0 +1,198 @@
+"""A linear head fitted to features: multinomial logistic regression, drawn towards a given head.
+
+The penalty draws the weights towards those of the version that serves instead of towards 0: classes
+of which there are few examples, or none, stay as they were (proximal, or biased, regularisation:
+J. Yang, R. Yan, A. Hauptmann 2007, "Cross-domain video concept detection using adaptive SVMs").
+Where every class has examples the usual penalty is tried, too; validation chooses.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.errors import ConfigError
+
+_PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+_STEPS = 200
+_LEAST_SPREAD = 1e-6
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Weights [labels, features] and bias [labels]."""
+
+    weights: Matrix
+    bias: Matrix
+
+    def logits(self, features: NDArray[Any]) -> Matrix:
+        """Give [n, labels]."""
+        found: Matrix = features @ self.weights.T + self.bias
+        return found
+
+
+@dataclass(frozen=True)
+class Known:
+    """Features with their labels.
+
+    Attributes:
+        features: [n, features].
+        targets: [n], indices of labels.
+        weights: [n], what each counts.
+    """
+
+    features: Matrix
+    targets: NDArray[np.int64]
+    weights: Matrix
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The head that validation chose.
+
+    Attributes:
+        tried: what was tried: penalty, what it draws towards, loss on validation and training.
+    """
+
+    head: Linear
+    tried: tuple[dict[str, Any], ...]
+
+
+def fit_head(
+    train: Known,
+    validation: Known,
+    labels: int,
+    prior: Linear | None,
+    check: Callable[[], None] = lambda: None,
+) -> Fitted:
+    """Fit a head.
+
+    Args:
+        train: what is learnt from.
+        validation: what the penalty is chosen by; the training set where it is empty.
+        labels: how many there are, new ones included.
+        prior: the head that serves, of the same features; it may have fewer labels.
+        check: called now and then; raises to end the work.
+
+    Raises:
+        ConfigError: scipy is not installed.
+    """
+    middle = train.features.mean(axis=0)
+    spread = np.maximum(train.features.std(axis=0), _LEAST_SPREAD)
+    scaled = (train.features - middle) / spread
+    judged = validation if len(validation.targets) else train
+    seen = len(np.unique(train.targets))
+    starts = [("champion", _scaled(prior, labels, middle, spread))] if prior is not None else []
+    if prior is None or seen == labels:
+        width = train.features.shape[1]
+        starts.append(("zero", Linear(np.zeros((labels, width)), np.zeros(labels))))
+    best: tuple[float, Linear] | None = None
+    tried = []
+    for towards, start in starts:
+        for penalty in _PENALTIES:
+            check()
+            found = _minimised(scaled, train, start, penalty, check)
+            head = _unscaled(found, middle, spread)
+            loss = nll(head.logits(judged.features), judged.targets)
+            tried.append(
+                {
+                    "penalty": penalty,
+                    "towards": towards,
+                    "validation": loss,
+                    "train": nll(head.logits(train.features), train.targets),
+                }
+            )
+            if best is None or loss < best[0]:
+                best = (loss, head)
+    assert best is not None  # noqa: S101 - there is always a start
+    return Fitted(best[1], tuple(tried))
+
+
+def fit_temperature(logits: NDArray[Any], targets: NDArray[np.int64]) -> float:
+    """Find what logits must be divided by for probabilities that mean what they say.
+
+    Temperature scaling (C. Guo, G. Pleiss, Y. Sun, K. Weinberger 2017, "On calibration of modern
+    neural networks").
+    """
+    optimize = _optimize()
+    found = optimize.minimize_scalar(
+        lambda power: nll(logits / np.exp(power), targets), bounds=(-4.0, 4.0), method="bounded"
+    )
+    return float(np.exp(found.x))
+
+
+def nll(logits: NDArray[Any], targets: NDArray[np.int64]) -> float:
+    """Give the mean negative log-likelihood of the right labels."""
+    return float(-log_softmax(logits)[np.arange(len(targets)), targets].mean())
+
+
+def log_softmax(logits: NDArray[Any]) -> Matrix:
+    """Give the logarithms of the probabilities."""
+    shifted = np.asarray(logits, np.float64)
+    shifted = shifted - shifted.max(axis=1, keepdims=True)
+    found: Matrix = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return found
+
+
+def balanced(targets: NDArray[np.int64]) -> Matrix:
+    """Weigh examples so that each class counts the same."""
+    counts = np.bincount(targets)
+    found: Matrix = len(targets) / (np.count_nonzero(counts) * counts[targets])
+    return found
+
+
+def _scaled(prior: Linear, labels: int, middle: Matrix, spread: Matrix) -> Linear:
+    """Write a head for features that are centred and scaled; new labels begin improbable."""
+    weights = np.zeros((labels, len(middle)))
+    bias = np.full(labels, float(prior.bias.min()) if len(prior.bias) else 0.0)
+    count = len(prior.bias)
+    weights[:count] = prior.weights * spread
+    bias[:count] = prior.bias + prior.weights @ middle
+    if labels > count:
+        bias[count:] = bias[:count].min()
+    return Linear(weights, bias)
+
+
+def _unscaled(head: Linear, middle: Matrix, spread: Matrix) -> Linear:
+    weights = head.weights / spread
+    return Linear(weights, head.bias - weights @ middle)
+
+
+def _minimised(
+    scaled: Matrix, train: Known, start: Linear, penalty: float, check: Callable[[], None]
+) -> Linear:
+    labels, width = start.weights.shape
+    total = train.weights.sum()
+    right = np.zeros((len(scaled), labels))
+    right[np.arange(len(scaled)), train.targets] = 1.0
+    origin = np.concatenate([start.weights, start.bias[:, None]], axis=1)
+    # A new label's bias is a guess: nothing draws it there.
+    pull = np.full((labels, width + 1), penalty)
+    pull[:, -1] = penalty * 0.01
+
+    def cost(flat: Matrix) -> tuple[float, Matrix]:
+        check()
+        given = flat.reshape(labels, width + 1)
+        logs = log_softmax(scaled @ given[:, :-1].T + given[:, -1])
+        away = given - origin
+        loss = -(train.weights * (logs * right).sum(axis=1)).sum() / total
+        off = (np.exp(logs) - right) * (train.weights / total)[:, None]
+        slope = np.concatenate([off.T @ scaled, off.sum(axis=0)[:, None]], axis=1) + pull * away
+        return float(loss + 0.5 * (pull * away**2).sum()), slope.reshape(-1)
+
+    found = _optimize().minimize(
+        cost, origin.reshape(-1), jac=True, method="L-BFGS-B", options={"maxiter": _STEPS}
+    )
+    given = found.x.reshape(labels, width + 1)
+    return Linear(given[:, :-1], given[:, -1])
+
+
+def _optimize() -> Any:
+    try:
+        from scipy import optimize
+    except ImportError as error:
+        raise ConfigError("retraining needs scipy: pip install 'streamer[retrain]'") from error
+    return optimize

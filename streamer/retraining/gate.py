@@ -1,0 +1,271 @@
+"""Whether a challenger may take the champion's place: paired tests on held-out records.
+
+Both answer the same records, so that only those count on which they differ. Records of one group
+are drawn together (bootstrap over groups). Each look at a held-out set is paid for: the probability
+of a false promotion is spent over all looks (alpha / k^2, which adds up to alpha), since who
+retrains twenty times against one set promotes by chance.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import comb, pi, sqrt
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.retraining.config import Gate
+
+Decision = Literal["promote", "reject", "inconclusive"]
+_DRAWS = 4000
+_CHUNK = 250
+_DOUBT = 0.2
+_POWER = 0.8416  # the normal distribution's quantile of 80%
+_EXACT_UP_TO = 1000
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What both versions made of the held-out records, in one order.
+
+    Attributes:
+        truths: the right labels.
+        champion: its answers; with the probability that it gave to the right label.
+        challenger: the same.
+        clusters: what is drawn together.
+        known: labels that the champion knows.
+    """
+
+    truths: Sequence[str]
+    champion: Sequence[str | None]
+    challenger: Sequence[str | None]
+    champion_p: NDArray[np.float64]
+    challenger_p: NDArray[np.float64]
+    clusters: Sequence[str]
+    known: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says, and why.
+
+    Attributes:
+        figures: what it was decided by.
+    """
+
+    decision: Decision
+    reasons: tuple[str, ...]
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def unless(self, problems: Sequence[str]) -> "Verdict":
+        """Reject for further problems, if there are any."""
+        if not problems:
+            return self
+        return Verdict("reject", (*problems, *self.reasons), self.figures)
+
+
+def spent(alpha: float, look: int) -> float:
+    """Give the part of alpha that the k-th look may use; all parts add up to alpha."""
+    return alpha * 6 / (pi * look) ** 2
+
+
+def judge(compared: Compared, gate: Gate, look: int, seed: int = 0) -> Verdict:
+    """Compare a challenger with the champion.
+
+    Args:
+        compared: the answers of both.
+        gate: what is asked.
+        look: the how-many-eth look at these records this is, from 1.
+        seed: of the bootstrap.
+    """
+    count = len(compared.truths)
+    if count < gate.min_examples:
+        told = f"too few held-out labels: {count}; {gate.min_examples} are asked for"
+        return Verdict("inconclusive", (told,), {"examples": count})
+    truths = np.array(compared.truths, object)
+    right = [
+        np.array([a == t for a, t in zip(given, compared.truths, strict=True)], float)
+        for given in (compared.champion, compared.challenger)
+    ]
+    alpha = spent(gate.alpha, look)
+    gains = _gains(compared, right, gate.metric, truths)
+    groups = _grouped(gains, compared.clusters)
+    low, high = _interval(groups, alpha, seed)
+    gain = float(gains.mean())
+    old = np.array([label in compared.known for label in compared.truths])
+    figures: dict[str, Any] = {
+        "metric": gate.metric,
+        "examples": count,
+        "groups": len(groups),
+        "look": look,
+        "alpha": alpha,
+        "champion": float(right[0].mean()),
+        "challenger": float(right[1].mean()),
+        "gain": gain,
+        "interval": [low, high],
+        "detectable": _detectable(groups, gate.alpha),
+        "classes": _classes(truths, right),
+        "old_classes": None if old.all() or not old.any() else _old(right, old),
+    }
+    return _decided(figures, gate, groups, _regressions(compared, right, gate, truths, old))
+
+
+def _decided(
+    figures: dict[str, Any],
+    gate: Gate,
+    groups: NDArray[np.float64],
+    regressions: list[str],
+) -> Verdict:
+    gain, (low, high), alpha = figures["gain"], figures["interval"], figures["alpha"]
+    told = f"gain {_points(gain)}, {1 - 2 * alpha:.1%} interval {_points(low)} to {_points(high)}"
+    if regressions:
+        return Verdict("reject", (*regressions, told), figures)
+    if gate.min_gain == 0:
+        if low > -gate.margin:
+            reason = f"{told}: not worse by more than the margin of {_points(gate.margin)}"
+            return Verdict("promote", (reason,), figures)
+        if high < -gate.margin:
+            return Verdict("reject", (f"{told}: worse",), figures)
+    else:
+        chance = _sign_test(groups)
+        if gain >= gate.min_gain and low > 0 and chance <= alpha:
+            reason = f"{told}: better, by {_points(gate.min_gain)} at least"
+            return Verdict("promote", (reason,), figures)
+        if high < gate.min_gain:
+            what = "worse" if high < 0 else f"a gain of {_points(gate.min_gain)} is ruled out"
+            return Verdict("reject", (f"{told}: {what}",), figures)
+    few = (
+        f"{told}: these {figures['examples']} records cannot tell (a true difference of "
+        f"{_points(figures['detectable'])} would be found four times in five)"
+    )
+    return Verdict("inconclusive", (few,), figures)
+
+
+def _gains(
+    compared: Compared, right: list[NDArray[np.float64]], metric: str, truths: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Give by how much the challenger is better on each record."""
+    if metric == "nll":
+        least = 1e-12
+        return np.log(np.maximum(compared.challenger_p, least)) - np.log(
+            np.maximum(compared.champion_p, least)
+        )
+    gains: NDArray[np.float64] = right[1] - right[0]
+    if metric == "balanced_accuracy":
+        names, places, counts = np.unique(
+            truths.astype(str), return_inverse=True, return_counts=True
+        )
+        gains = gains * len(gains) / (len(names) * counts[places])
+    return gains
+
+
+def _grouped(gains: NDArray[np.float64], clusters: Sequence[str]) -> NDArray[np.float64]:
+    """Sum gains and count records by cluster: [groups, 2]."""
+    _, places = np.unique(np.array(clusters, str), return_inverse=True)
+    sums = np.bincount(places, weights=gains)
+    return np.stack([sums, np.bincount(places).astype(float)], axis=1)
+
+
+def _interval(groups: NDArray[np.float64], alpha: float, seed: int) -> tuple[float, float]:
+    """Bound the mean gain on both sides, each false with probability alpha."""
+    rng = np.random.default_rng(seed)
+    count = len(groups)
+    means = []
+    for _ in range(0, _DRAWS, _CHUNK):
+        drawn = rng.multinomial(count, np.full(count, 1 / count), size=_CHUNK) @ groups
+        means.append(drawn[:, 0] / drawn[:, 1])
+    found = np.concatenate(means)
+    return float(np.quantile(found, alpha)), float(np.quantile(found, 1 - alpha))
+
+
+def _sign_test(groups: NDArray[np.float64]) -> float:
+    """Give the probability of so many groups won, if winning and losing were as probable.
+
+    Exact where the bootstrap is not: with few groups on which the two differ.
+    """
+    won, lost = int((groups[:, 0] > 0).sum()), int((groups[:, 0] < 0).sum())
+    return _tail(won, won + lost)
+
+
+def _tail(wins: int, trials: int) -> float:
+    """Give P(X >= wins) for X binomial with share 1/2."""
+    if trials == 0:
+        return 1.0
+    if trials > _EXACT_UP_TO:
+        from math import erfc
+
+        return erfc((wins - 0.5 - trials / 2) / sqrt(trials / 4) / sqrt(2)) / 2
+    return sum(comb(trials, k) for k in range(wins, trials + 1)) / 2**trials
+
+
+def _detectable(groups: NDArray[np.float64], alpha: float) -> float:
+    """Give the gain that such a set would find four times in five, at its first look."""
+    means = groups[:, 0] / groups[:, 1]
+    spread = max(float(means.std()), 1 / sqrt(len(groups)) / 10)
+    return (_quantile(1 - spent(alpha, 1)) + _POWER) * spread / sqrt(len(groups))
+
+
+def _quantile(share: float) -> float:
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf(share)
+
+
+def _regressions(
+    compared: Compared,
+    right: list[NDArray[np.float64]],
+    gate: Gate,
+    truths: NDArray[Any],
+    old: NDArray[np.bool_],
+) -> list[str]:
+    """Name the classes that have suffered, and the old ones together where there are new ones."""
+    found = []
+    for label in sorted(set(compared.truths)):
+        here = truths == label
+        if here.sum() < gate.class_examples:
+            continue
+        drop = float(right[0][here].mean() - right[1][here].mean())
+        if drop > gate.per_class_margin and _surely_lost(right, here):
+            found.append(
+                f"'{label}' falls from {right[0][here].mean():.1%} to {right[1][here].mean():.1%} "
+                f"(allowed: {_points(gate.per_class_margin)})"
+            )
+    if old.any() and not old.all():
+        drop = float(right[0][old].mean() - right[1][old].mean())
+        if drop > gate.margin and _surely_lost(right, old):
+            found.append(
+                f"the classes that were known before fall from {right[0][old].mean():.1%} to "
+                f"{right[1][old].mean():.1%} (allowed: {_points(gate.margin)})"
+            )
+    return found
+
+
+def _surely_lost(right: list[NDArray[np.float64]], here: NDArray[np.bool_]) -> bool:
+    """Whether losses are so many more than gains that chance is no good explanation."""
+    lost = int(((right[0] > right[1]) & here).sum())
+    won = int(((right[1] > right[0]) & here).sum())
+    return _tail(lost, lost + won) <= _DOUBT
+
+
+def _classes(truths: NDArray[Any], right: list[NDArray[np.float64]]) -> dict[str, dict[str, float]]:
+    found = {}
+    for label in sorted(set(truths.tolist())):
+        here = truths == label
+        found[label] = {
+            "examples": int(here.sum()),
+            "champion": float(right[0][here].mean()),
+            "challenger": float(right[1][here].mean()),
+        }
+    return found
+
+
+def _old(right: list[NDArray[np.float64]], old: NDArray[np.bool_]) -> dict[str, float]:
+    return {
+        "examples": int(old.sum()),
+        "champion": float(right[0][old].mean()),
+        "challenger": float(right[1][old].mean()),
+    }
+
+
+def _points(share: float) -> str:
+    return f"{share * 100:+.1f} points" if share else "0 points"

@@ -1,0 +1,279 @@
+"""What comes in: predictions, to be joined with labels; labels, to become the labelled set."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import structlog
+
+from streamer.broker import Originals, Reader
+from streamer.config import Settings
+from streamer.encode.letter import dead_letter
+from streamer.errors import BrokerError, RecordError
+from streamer.labels import (
+    Answer,
+    LiveAccuracy,
+    Place,
+    Requests,
+    Withdrawal,
+    is_random,
+    read_label,
+    request_value,
+)
+from streamer.records import OutRecord, Record, Rejection, TopicPartition
+from streamer.retraining.config import RetrainFile
+from streamer.retraining.examples import Row
+from streamer.retraining.finding import Finder, MissingError
+from streamer.retraining.labelled import LabelledSet
+from streamer.retraining.store import Store
+from streamer.retraining.topics import Outlet, Topic
+
+ANSWER_OF = {
+    "image-classification": "label",
+    "text-classification": "label",
+    "sentence-similarity": "score",
+    "object-detection": "boxes",
+    "token-classification": "entities",
+}
+"""By task, what its labels have."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What became of the labels of one turn."""
+
+    rows: int = 0
+    withdrawn: tuple[str, ...] = ()
+
+
+class Intake:
+    """Follows the predictions and the labels of one step.
+
+    Args:
+        settings: where the brokers are.
+        file: the sidecar's file.
+        topics: the topology's topic of predictions, its source topics.
+        step: whose answers are labelled.
+        only_step: whether the topology has no other.
+        kind: `label`, `score`, … that labels of the task have.
+        finder: finds the examples of labels; made with this intake's `original` and `answer`.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts of one connection
+        self,
+        settings: Settings,
+        file: RetrainFile,
+        sink: str,
+        step: str,
+        *,
+        only_step: bool,
+        task: str,
+        store: Store,
+        labelled: LabelledSet,
+        live: LiveAccuracy,
+        finder: Callable[[Callable[..., Record | None]], Finder],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._file = file
+        self._step = step
+        self._only = step if only_step else None
+        self._kind = ANSWER_OF[task]
+        self._store = store
+        self._set = labelled
+        self._live = live
+        self._clock = clock
+        self._log = structlog.get_logger("labels")
+        self._requests = file.label_requests
+        self._chooser = (
+            Requests(self._requests.random, self._requests.uncertain) if self._requests else None
+        )
+        since = clock() * 1000 - live.window_ms
+        self._predictions = Topic(settings, sink, since=since)
+        self._labels = Topic(settings, file.labels.topic, positions=store.positions)
+        self._reader = Reader(settings.kafka)
+        self._originals = Originals(self._reader)
+        self._finder = finder(self._original)
+        self._outlet = Outlet(settings)
+        self._asked_from = clock() * 1000
+        for row in labelled.living():
+            self._join(row)
+
+    def answers(self) -> int:
+        """Take note of the predictions that have come, and ask people about some."""
+        count = 0
+        requests = []
+        for record in self._predictions.poll():
+            for place, answer, timestamp in self._read(record):
+                count += 1
+                self._live.answered(place, answer)
+                if self._chooser is None or self._requests is None:
+                    continue
+                asked = self._chooser.asked(place, answer.score)
+                if asked is not None and record.timestamp >= self._asked_from:
+                    value = request_value(place, timestamp, *asked, answer.label)
+                    source = TopicPartition(record.topic, record.partition)
+                    key = str(place).encode()
+                    requests.append(OutRecord(self._requests.topic, key, value, (), None, source))
+        self._outlet.send(requests)
+        self._set.counts["requested"] += len(requests)
+        return count
+
+    def labels(self) -> Told:
+        """Take the labels that have come into the set; they are on the disk when this ends.
+
+        Raises:
+            BrokerError: Kafka does not answer; nothing of the turn was written.
+        """
+        records = self._labels.poll()
+        if not records:
+            return Told()
+        sequence = self._store.sequence + 1
+        rows: list[Row] = []
+        letters: list[OutRecord] = []
+        withdrawn: list[str] = []
+        for record in sorted(records, key=_original_order):
+            try:
+                row = self._taken(record, sequence)
+            except RecordError as error:
+                letters.append(self._letter(record, error))
+                self._set.counts["malformed"] += 1
+                continue
+            if row is not None:
+                rows.append(row)
+                if row.withdrawn:
+                    withdrawn.append(row.name)
+        self._outlet.send(letters)
+        self._set.counts["read"] += len(records)
+        self._store.append(rows, self._labels.positions(), dict(self._set.counts))
+        return Told(len(rows), tuple(withdrawn))
+
+    def caught_up(self) -> bool:
+        """Whether all predictions and labels there are have been read."""
+        return self._predictions.at_end() and self._labels.at_end()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._predictions.close()
+        self._labels.close()
+        self._reader.close()
+        self._outlet.close()
+
+    def _taken(self, record: Record, sequence: int) -> Row | None:
+        """Take one label in.
+
+        Raises:
+            RecordError: it is none.
+        """
+        label = read_label(record, self._only)
+        if isinstance(label, Withdrawal):
+            before = self._set.row(label.name)
+            gone = self._set.withdraw(label, sequence)
+            if gone is not None and before is not None:
+                self._unjoin(before)
+            return gone
+        if label.place is not None and label.place.step != self._step:
+            self._set.counts["other_step"] += 1
+            return None
+        if label.kind != self._kind:
+            message = f"labels of this task have '{self._kind}', this one has '{label.kind}'"
+            raise RecordError(message, reason="wrong-kind")
+        try:
+            found = self._finder.find(label)
+        except MissingError as error:
+            self._set.counts[error.reason.replace("-", "_")] += 1
+            return None
+        row = self._set.take(label, found, sequence)
+        if row is not None:
+            self._join(row)
+        return row
+
+    def _join(self, row: Row) -> None:
+        place = _place_of(row)
+        if place is not None:
+            self._live.labelled(place, row.answer, random=row.reason == "random")
+
+    def _unjoin(self, row: Row) -> None:
+        place = _place_of(row)
+        if place is not None:
+            self._live.withdrawn(place)
+
+    def _original(self, source: Any) -> Record | None:
+        """Read an input record; None too where its partition does not exist."""
+        at = TopicPartition(source["topic"], source["partition"])
+        try:
+            if at not in self._reader.partitions(at.topic):
+                return None
+        except BrokerError as error:
+            if error.retriable:
+                raise
+            return None
+        return self._originals.find(source)
+
+    def _read(self, record: Record) -> Iterator[tuple[Place, Answer, int | None]]:
+        """Read the answers of the step from a prediction; a record that is none has none."""
+        try:
+            content = msgspec.json.decode(record.value or b"")
+            source = content["source"]
+            given = content["predictions"][self._step]
+            place = Place(source["topic"], source["partition"], source["offset"], self._step)
+            timestamp = source.get("timestamp")
+        except (msgspec.DecodeError, KeyError, TypeError):
+            return
+        at = timestamp if timestamp is not None else record.timestamp
+        share = self._requests.random if self._requests is not None else 1.0
+        for item, output, box in _outputs(given["output"]):
+            label, score = _best(output)
+            yield (
+                place._replace(item=item),
+                Answer(
+                    model=self._file.name,
+                    version=given["version"],
+                    label=label,
+                    score=score,
+                    at=at,
+                    random=is_random(place, share),
+                    box=box,
+                ),
+                timestamp,
+            )
+
+    def _letter(self, record: Record, error: RecordError) -> OutRecord:
+        self._log.debug("no label", reason=error.reason, error=str(error), offset=record.offset)
+        kind = type(error).__name__
+        rejection = Rejection("decode", None, error.reason, kind, str(error))
+        topic = self._file.deadletter_topic
+        return dead_letter(topic, f"retrain-{self._file.name}", record, rejection)
+
+
+def _original_order(record: Record) -> tuple[int, int]:
+    return record.partition, record.offset
+
+
+def _place_of(row: Row) -> Place | None:
+    parts = row.name.split("/")
+    if row.step is None or len(parts) not in (4, 5) or not parts[1].isdecimal():
+        return None
+    item = int(parts[4]) if len(parts) == 5 else None  # noqa: PLR2004 - see `Place`
+    return Place(parts[0], int(parts[1]), int(parts[2]), parts[3], item)
+
+
+def _outputs(output: Any) -> Iterator[tuple[int | None, Any, tuple[int, int, int, int] | None]]:
+    """Give the outputs of a step: one of the record, or one of each crop with its box."""
+    if isinstance(output, list) and output and "item" in output[0] and "output" in output[0]:
+        for entry in output:
+            box = entry["box"]
+            cut = tuple(int(box[side]) for side in ("xmin", "ymin", "xmax", "ymax"))
+            yield entry["item"], entry["output"], cut  # type: ignore[misc]
+        return
+    yield None, output, None
+
+
+def _best(output: Any) -> tuple[str | None, float | None]:
+    """Give the best label and its score, of tasks that have such."""
+    if isinstance(output, list) and output and isinstance(output[0], dict):
+        first = output[0]
+        if "label" in first and "box" not in first:
+            return first["label"], first.get("score")
+    return None, None

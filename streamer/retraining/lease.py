@@ -1,0 +1,55 @@
+"""One of many sidecars works."""
+
+from threading import Event, Thread
+
+import structlog
+
+from streamer.broker import Lease, backoff
+from streamer.config import Settings
+from streamer.errors import StreamerError
+
+_LOOK_EVERY_S = 1.0
+_STOPPED_WITHIN_S = 10.0
+
+
+class Held:
+    """Keeps the lease in a thread of its own: learning takes longer than a poll may wait."""
+
+    def __init__(self, settings: Settings, group: str) -> None:
+        self._settings = settings
+        self._group = group
+        self._stopping = Event()
+        self.mine = Event()
+        self._thread = Thread(target=self._run, name="lease", daemon=True)
+        self._log = structlog.get_logger("retrain")
+
+    def start(self) -> None:
+        """Stand in line."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Leave it to another one."""
+        self._stopping.set()
+        self._thread.join(_STOPPED_WITHIN_S)
+
+    def _run(self) -> None:
+        tries = 0
+        while not self._stopping.is_set():
+            try:
+                lease = Lease(
+                    self._settings.kafka, self._group, self._settings.deployments.events_topic
+                )
+                try:
+                    while not self._stopping.is_set():
+                        if lease.held(_LOOK_EVERY_S):
+                            self.mine.set()
+                        else:
+                            self.mine.clear()
+                        tries = 0
+                finally:
+                    self.mine.clear()
+                    lease.close()
+            except StreamerError as error:
+                tries += 1
+                self._log.warning("the lease is lost, trying again", error=str(error))
+                self._stopping.wait(backoff(tries))

@@ -1,0 +1,123 @@
+"""A version at work outside of the line: many samples in, its tensors out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.errors import RecordError, StreamerError
+from streamer.infer import open_session
+from streamer.models import Version
+from streamer.models.manifest import Output
+from streamer.preprocess import preprocessor_for
+from streamer.records import ModelInput, Sample
+
+_BATCH = 32
+Floats = NDArray[np.float32]
+
+
+class OutOfTimeError(StreamerError):
+    """A run has used up its time."""
+
+
+class Runner:
+    """Computes a version's outputs for samples.
+
+    Args:
+        version: what computes.
+        threads: of its session.
+        tensors: outputs that are wanted, beside those that its manifest reads.
+        file: the model file, where it is another one than the version's.
+        check: called between batches; raises to end the work.
+    """
+
+    def __init__(
+        self,
+        version: Version,
+        *,
+        threads: int,
+        tensors: Sequence[str] = (),
+        file: Path | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        manifest = version.manifest
+        self._preprocessor = preprocessor_for(manifest, version.folder)
+        wanted = {**manifest.outputs, **{name: Output(decode="raw") for name in tensors}}
+        run = replace(
+            version,
+            file=file or version.file,
+            manifest=manifest.model_copy(update={"outputs": wanted}),
+        )
+        self._session = open_session(run, device="cpu", threads=threads)
+        self._check = check
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+
+    def run(self, samples: Sequence[Sample], names: Sequence[str]) -> dict[str, Floats]:
+        """Compute tensors, a row a sample; a row of NaN where a sample cannot be answered."""
+        prepared = self._preprocessor.prepare(samples)
+        rows: dict[str, list[Any]] = {name: [None] * len(samples) for name in names}
+        inputs = [
+            (number, parts[0])
+            for number, parts in enumerate(prepared)
+            if not isinstance(parts, RecordError) and len(parts) == 1
+        ]
+        for batch in self._batches(inputs):
+            self._check()
+            try:
+                found = self._session.run(self._preprocessor.collate([one for _, one in batch]))
+            except RecordError:
+                continue
+            for name in names:
+                for (number, _), row in zip(batch, found[name], strict=True):
+                    rows[name][number] = np.asarray(row, np.float32).reshape(-1)
+        return {name: _stacked(found) for name, found in rows.items()}
+
+    def seconds(self, samples: Sequence[Sample]) -> float:
+        """Measure what a batch of these takes, prepared already."""
+        inputs = [
+            (number, parts[0])
+            for number, parts in enumerate(self._preprocessor.prepare(samples))
+            if not isinstance(parts, RecordError)
+        ]
+        batches = [self._preprocessor.collate([one for _, one in b]) for b in self._batches(inputs)]
+        began = perf_counter()
+        for feeds in batches:
+            self._session.run(feeds)
+        return perf_counter() - began
+
+    def _batches(self, inputs: list[tuple[int, ModelInput]]) -> list[list[tuple[int, ModelInput]]]:
+        """Put like inputs together: of one group, of like length."""
+        groups: dict[Any, list[tuple[int, ModelInput]]] = {}
+        for numbered in sorted(inputs, key=lambda one: one[1].length):
+            groups.setdefault(numbered[1].group, []).append(numbered)
+        size = min(_BATCH, self._session.max_batch or _BATCH)
+        return [
+            group[at : at + size] for group in groups.values() for at in range(0, len(group), size)
+        ]
+
+
+def _stacked(rows: Sequence[NDArray[np.float32] | None]) -> Floats:
+    width = next((len(row) for row in rows if row is not None), 0)
+    missing = np.full(width, np.nan, np.float32)
+    return np.stack([missing if row is None else row for row in rows]) if rows else np.zeros((0, 0))
+
+
+def ratio_of_times(champion: Runner, challenger: Runner, samples: Sequence[Sample]) -> float:
+    """Give how many times as long the second takes, measured turn by turn: the median."""
+    ratios = []
+    for _ in range(5):
+        first = champion.seconds(samples)
+        ratios.append(challenger.seconds(samples) / max(first, 1e-9))
+    return float(np.median(ratios))
+
+
+__all__ = ["OutOfTimeError", "Runner", "ratio_of_times"]

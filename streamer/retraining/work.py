@@ -1,0 +1,228 @@
+"""What the sidecar that works does: labels in, figures out, runs when they are due."""
+
+import time
+from collections import Counter
+from contextlib import ExitStack
+from threading import Event
+from typing import Any, Protocol
+
+import structlog
+
+from streamer.config import Settings
+from streamer.labels import LiveAccuracy
+from streamer.preprocess import preprocessor_for
+from streamer.retraining.finding import Finder
+from streamer.retraining.intake import Intake
+from streamer.retraining.labelled import LabelledSet
+from streamer.retraining.learner import Learner
+from streamer.retraining.lesson import part_of
+from streamer.retraining.place import Place
+from streamer.retraining.plan import Plan
+from streamer.retraining.store import Store
+from streamer.retraining.triggers import drifted, dropped, due
+from streamer.retraining.workshop import NotNowError, Workshop
+from streamer.telemetry.retraining import RetrainingMetrics
+
+_LOOK_EVERY_S = 1.0
+_TELL_EVERY_S = 5.0
+_WINDOW_S = 7 * 86_400.0
+_COMPACT_AFTER = 50
+_DRIFT_EVERY = 50
+
+
+class Owner(Protocol):
+    """The sidecar, as its work sees it.
+
+    Attributes:
+        metrics: what is counted.
+        once: whether it ends after one run.
+        asked: set when a run is wanted whatever the triggers say.
+    """
+
+    metrics: RetrainingMetrics
+    once: bool
+    asked: Event
+
+    @property
+    def mine(self) -> bool:
+        """Whether this sidecar is the one that works."""
+
+    def check(self) -> None:
+        """Raise if the work is not wanted any more."""
+
+    def tell(self, status: dict[str, Any]) -> None:
+        """Show how things are."""
+
+
+class Work:
+    """What is done while the lease is held; made anew each time, from what is on the disk."""
+
+    def __init__(self, sidecar: Owner, plan: Plan, settings: Settings, opened: ExitStack) -> None:
+        self._sidecar = sidecar
+        self._plan = plan
+        self._file = plan.file
+        self._log = structlog.get_logger("retrain")
+        place = Place(plan.place)
+        self._store = Store(place)
+        rows = self._store.rows()
+        self._set = LabelledSet(rows, plan.file.split, self._store.counts)
+        delay = int(plan.file.labels.delay * 1000)
+        window = int(_WINDOW_S * 1000) + delay
+        self._live = LiveAccuracy(delay_ms=delay, window_ms=window)
+        self._learner = Learner(plan.file.strategy, plan.file.budget.threads)
+        self._shop = Workshop(
+            settings, plan.file, plan.path, place, self._learner, mine=lambda: sidecar.mine
+        )
+        kind = preprocessor_for(plan.version.manifest, plan.version.folder).kind
+        self._intake = Intake(
+            settings,
+            plan.file,
+            plan.topology.sink.topic,
+            plan.step,
+            only_step=plan.only_step,
+            task=plan.version.manifest.task,
+            store=self._store,
+            labelled=self._set,
+            live=self._live,
+            finder=lambda original: Finder(
+                plan.topology.source,
+                kind,
+                plan.file.split.group,
+                original,
+                self._live.answer,
+            ),
+        )
+        opened.callback(self._intake.close)
+        self._began = time.time()
+        self._told = 0.0
+        self._untidy = 0
+        self._looked_at = 0
+
+    def go(self) -> None:
+        """Take in what comes and begin runs that are due, until the lease or the wish is gone."""
+        self._shop.settle()
+        while True:
+            self._sidecar.check()
+            self._intake.answers()
+            told = self._intake.labels()
+            for name in told.withdrawn:
+                self._shop.withdrawn(name)
+            self._untidy += len(told.withdrawn) + (told.rows > 0)
+            if time.monotonic() - self._told > _TELL_EVERY_S:
+                self._tell()
+            if self._untidy and (told.withdrawn or self._untidy >= _COMPACT_AFTER):
+                self._compact()
+            if told.rows or not self._intake.caught_up():
+                continue
+            why = self._due()
+            if why is not None:
+                self._run(why)
+            if self._sidecar.once and not self._sidecar.asked.is_set():
+                self._tell()
+                return
+
+    def _due(self) -> str | None:
+        if self._sidecar.asked.is_set():
+            return "asked for"
+        return due(
+            self._file.trigger,
+            taken=self._set.counts["taken"],
+            last=self._shop.runs.last(),
+            now_s=time.time(),
+            began_s=self._began,
+            drop=self._dropped,
+            drift=self._drifted,
+        )
+
+    def _dropped(self) -> str | None:
+        deployment = self._shop.deployed()
+        if deployment is None:
+            return None
+        cohorts = self._live.cohorts(int(time.time() * 1000))
+        return dropped(cohorts, self._file.name, deployment.champion)
+
+    def _drifted(self) -> str | None:
+        """Compare what has come since the last run with what there was before."""
+        deployment, last = self._shop.deployed(), self._shop.runs.last()
+        new = self._set.counts["taken"]
+        if deployment is None or last is None or new < self._looked_at + _DRIFT_EVERY:
+            return None
+        self._looked_at = new
+        examples = self._set.examples(self._shop.runs.retired)
+        learnt = [one for one in examples if one.side != "test"]
+        before = part_of(self._store, [e for e in learnt if e.sequence <= last.set_version])
+        newest = part_of(self._store, [e for e in learnt if e.sequence > last.set_version])
+        champion = self._shop.champion(deployment)
+        found = [self._learner.featured(champion, p, self._sidecar.check) for p in (before, newest)]
+        return drifted(*found)
+
+    def _run(self, why: str) -> None:
+        self._sidecar.metrics.began(self._file.name)
+        self._log.info("a run begins", why=why)
+        verdict = "postponed"
+        try:
+            run = self._shop.run(why, self._store, self._set, self._sidecar.check)
+            verdict = run.verdict or verdict
+            self._sidecar.asked.clear()
+        except NotNowError as error:
+            self._log.info("no run now", reason=str(error))
+            time.sleep(_LOOK_EVERY_S)
+        finally:
+            self._sidecar.metrics.ended(self._file.name, verdict)
+            self._tell()
+
+    def _compact(self) -> None:
+        gone = self._store.compact()
+        self._untidy = 0
+        self._log.info("the set is compacted", rows_removed=gone, version=self._store.sequence)
+
+    def _tell(self) -> None:
+        """Show figures and state."""
+        self._told = time.monotonic()
+        name = self._file.name
+        runs = self._shop.runs
+        sides = Counter[str](one.side for one in self._set.examples(runs.retired))
+        metrics = self._sidecar.metrics
+        metrics.labels(name, self._set.counts)
+        metrics.examples(name, sides, self._store.sequence, runs.looks)
+        figures = self._live.versions(int(time.time() * 1000))
+        metrics.live(
+            {
+                version: (one.accuracy, one.reviewed, one.coverage, one.random)
+                for version, one in figures.items()
+            }
+        )
+        last = runs.last()
+        self._sidecar.tell(
+            {
+                "model": name,
+                "works": True,
+                "learns": self._plan.text,
+                "set": {
+                    "place": self._plan.place,
+                    "version": self._store.sequence,
+                    "examples": dict(sides),
+                    "labels": dict(self._set.counts),
+                },
+                "looks": runs.looks,
+                "live": {
+                    f"{step} {model} {version}": {
+                        "accuracy": one.accuracy,
+                        "reviewed": one.reviewed,
+                        "coverage": one.coverage,
+                        "answered": one.answered,
+                        "random_labelled": one.random,
+                        "random_coverage": one.random_coverage,
+                    }
+                    for (step, model, version), one in figures.items()
+                },
+                "last_run": None
+                if last is None
+                else {
+                    "number": last.number,
+                    "verdict": last.verdict,
+                    "version": last.version,
+                    "reasons": list(last.reasons),
+                },
+            }
+        )

@@ -1,0 +1,368 @@
+"""One run: cut, learn, look, register, roll out; a kill at any step leaves nothing half done."""
+
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version as library_version
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import structlog
+
+from streamer.config import Settings
+from streamer.deployments import ChangedMeanwhileError, Deployment, Ledger, promoting
+from streamer.deployments.deployment import now as time_now
+from streamer.deployments.events import Changed
+from streamer.deployments.rollout import Rollout, trying
+from streamer.errors import ConfigError, ModelError, StreamerError
+from streamer.models import Version
+from streamer.models.packing import Packed, next_version, pack
+from streamer.models.registry import open_registry
+from streamer.models.version import load_version
+from streamer.retraining.config import RetrainFile
+from streamer.retraining.gate import Verdict, judge
+from streamer.retraining.labelled import LabelledSet
+from streamer.retraining.learner import Challenger, Learner, TooLittleError
+from streamer.retraining.lesson import Lesson, cut
+from streamer.retraining.place import Place
+from streamer.retraining.report import html_report, json_report, written
+from streamer.retraining.runner import OutOfTimeError
+from streamer.retraining.runs import Run, Runs, now
+from streamer.retraining.store import Store
+from streamer.retraining.trial import Trial, tried
+
+_BY = "streamer retrain"
+_TRIES = 3
+_LIBRARIES = ("numpy", "onnx", "onnxruntime", "scipy")
+
+
+class NotNowError(StreamerError):
+    """No run can begin: nothing serves yet, or a rollout goes on."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of learning and looking."""
+
+    verdict: Verdict
+    challenger: Challenger | None
+    trial: Trial | None
+
+
+class Workshop:
+    """Makes runs.
+
+    Args:
+        settings: where registry and topics are.
+        file: the sidecar's file.
+        beside: its path.
+        place: where the set and the runs are kept.
+        learner: makes challengers.
+        mine: whether this sidecar is still the one that works; asked before anything is written
+            that others see.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a run needs
+        self,
+        settings: Settings,
+        file: RetrainFile,
+        beside: Path,
+        place: Place,
+        learner: Learner,
+        *,
+        mine: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._settings = settings
+        self._file = file
+        self._beside = beside
+        self._place = place
+        self._learner = learner
+        self._mine = mine
+        self.registry = open_registry(settings.models)
+        self._ledger = Ledger(settings)
+        self._log = structlog.get_logger("retrain")
+        self.runs = Runs(place)
+
+    def deployed(self) -> Deployment | None:
+        """Give what serves."""
+        return self._ledger.read().get(self._file.name)
+
+    def champion(self, deployment: Deployment) -> Version:
+        """Load the version that serves, as far as its files go."""
+        return load_version(
+            f"{self._file.model}@{deployment.champion}",
+            beside=self._beside,
+            models_dir=self._settings.models.dir,
+            registry=self.registry,
+        )
+
+    def run(self, why: str, store: Store, labelled: LabelledSet, check: Callable[[], None]) -> Run:
+        """Make one run from beginning to end.
+
+        Args:
+            why: what began it.
+            store: the set's values.
+            labelled: the set.
+            check: called now and then; raises to end the work.
+
+        Raises:
+            NotNowError: nothing serves yet, or a rollout goes on.
+            ConfigError: the strategy can't be had of the version that serves.
+            StreamerError: registry or Kafka fail; the run is settled later.
+        """
+        deployment = self.deployed()
+        if deployment is None:
+            raise NotNowError(f"nothing serves of {self._file.name} yet")
+        if deployment.candidate is not None:
+            raise NotNowError(f"version {deployment.candidate} is being compared already")
+        champion = self.champion(deployment)
+        self._learner.check(champion)
+        if self.runs.looks >= self._file.gate.max_looks:
+            self._log.info("the held-out records are used up; newer ones are held out from now on")
+            self.runs.retire(store.sequence)
+        last = self.runs.last()
+        names = champion.manifest.id2label
+        lesson = cut(
+            store,
+            labelled.examples(self.runs.retired),
+            [names[at] for at in range(len(names))],
+            self._file.strategy.replay,
+            seed=self._file.strategy.seed,
+            since=last.set_version if last is not None else 0,
+        )
+        run = self.runs.begin(
+            why=why,
+            champion=deployment.champion,
+            set_version=lesson.version,
+            digest=lesson.digest,
+            taken=labelled.counts["taken"],
+            trained=tuple(lesson.trained_names),
+        )
+        self._tell(run, "retrain: begun", why)
+        with tempfile.TemporaryDirectory(prefix="streamer-retrain-") as folder:
+            result = self._worked(run, lesson, champion, Path(folder) / "challenger", check)
+            run = self._judged(run, lesson, result, labelled)
+        return self._ended(run)
+
+    def settle(self) -> None:
+        """End runs that were killed: those that wrote a version go on, the others are over."""
+        for killed in self.runs.open():
+            run = killed
+            version = run.version or self._written_by(run)
+            if version is None:
+                reason = f"it was ended at '{run.stage}', before it had written a version"
+                self.runs.keep(run, stage="done", verdict="killed", reasons=(reason,), ended=now())
+                self._log.warning("a run was killed, and is over", run=run.number, stage=run.stage)
+                continue
+            self._log.info("goes on with a run that was killed", run=run.number, version=version)
+            run = self.runs.keep(run, stage="registered", version=version)
+            self._ended(run)
+
+    def withdrawn(self, name: str) -> list[str]:
+        """Tell which versions an example was learnt for that is withdrawn now."""
+        versions = self.runs.trained_on(name)
+        told = json.dumps({"at": now(), "name": name, "versions": versions})
+        before = self._place.read("withdrawals.jsonl") or b""
+        self._place.write("withdrawals.jsonl", before + told.encode() + b"\n")
+        if versions:
+            self._log.warning(
+                "a withdrawn example is forgotten by the set, not by versions",
+                example=name,
+                versions=versions,
+            )
+        return versions
+
+    def _worked(
+        self, run: Run, lesson: Lesson, champion: Version, folder: Path, check: Callable[[], None]
+    ) -> Result:
+        """Learn and look."""
+        deadline = monotonic() + self._file.budget.max_time
+
+        def in_time() -> None:
+            check()
+            if monotonic() > deadline:
+                limit = self._file.budget.max_time
+                raise OutOfTimeError(f"not done within budget.max_time, {limit:.0f} s")
+
+        challenger = None
+        try:
+            challenger = self._learner.learn(lesson, champion, folder, in_time)
+            self._log.info("learnt", run=run.number, how=challenger.text)
+            look = self.runs.look(run)
+            self.runs.keep(run, stage="looked")
+            trial = tried(
+                champion,
+                challenger.version,
+                lesson.sides["test"],
+                self._file.gate,
+                threads=self._file.budget.threads,
+                beside=self._beside,
+            )
+            seed = self._file.strategy.seed
+            verdict = judge(trial.compared, self._file.gate, look, seed).unless(trial.problems)
+        except TooLittleError as error:
+            return Result(Verdict("inconclusive", (str(error),)), None, None)
+        except (ModelError, OutOfTimeError) as error:
+            return Result(Verdict("reject", (str(error),)), challenger, None)
+        return Result(verdict, challenger, trial)
+
+    def _judged(self, run: Run, lesson: Lesson, result: Result, labelled: LabelledSet) -> Run:
+        """Keep what came of it: in the registry if it has passed, else beside its report."""
+        verdict, challenger = result.verdict, result.challenger
+        version = None
+        if verdict.decision == "promote" and challenger is not None:
+            version = self._registered(run, lesson, verdict, challenger)
+        run = self.runs.keep(
+            run,
+            stage="registered",
+            verdict=verdict.decision,
+            reasons=verdict.reasons,
+            version=version,
+            figures=verdict.figures,
+            ended=now(),
+        )
+        more: dict[str, Any] = {
+            "model": self._file.name,
+            "strategy": self._file.strategy.model_dump(mode="json"),
+            "labels": dict(labelled.counts),
+            "libraries": _libraries(),
+            **(result.trial.figures if result.trial is not None else {}),
+        }
+        told = json_report(run, lesson, verdict, challenger, more)
+        self._place.write(f"{run.folder}/report.json", written(told))
+        page = html_report(told, result.trial)
+        self._place.write(f"{run.folder}/report.html", page.encode())
+        if version is None and challenger is not None:
+            folder = challenger.version.folder
+            for kept in sorted(one for one in folder.rglob("*") if one.is_file()):
+                name = kept.relative_to(folder).as_posix()
+                self._place.write(f"{run.folder}/challenger/{name}", kept.read_bytes())
+        return run
+
+    def _registered(
+        self, run: Run, lesson: Lesson, verdict: Verdict, challenger: Challenger
+    ) -> str:
+        """Write the challenger into the registry; the number is the next one that is free."""
+        figures = verdict.figures
+        metrics = {
+            "accuracy": round(figures["challenger"], 4),
+            "gain": round(figures["gain"], 4),
+            "gain_interval": [round(one, 4) for one in figures["interval"]],
+            "held_out_records": figures["examples"],
+        }
+        lineage = {
+            "parent": run.champion,
+            "seed": self._file.strategy.seed,
+            "strategy": self._file.strategy.kind,
+            "set": {"version": lesson.version, "digest": lesson.digest},
+            "examples": {side: len(part.examples) for side, part in lesson.sides.items()},
+            "libraries": _libraries(),
+            "run": _token(run),
+        }
+        self._still_mine()
+        for attempt in range(_TRIES):
+            number = next_version(self.registry.versions(self._file.name))
+            packed: Packed = pack(
+                challenger.version,
+                name=self._file.name,
+                number=number,
+                metrics=metrics,
+                lineage=lineage,
+            )
+            try:
+                self.registry.add(packed)
+            except ConfigError:
+                if attempt == _TRIES - 1:
+                    raise
+                continue  # somebody has added a version meanwhile
+            self._log.info("written into the registry", version=number, run=run.number)
+            return number
+        raise AssertionError
+
+    def _ended(self, run: Run) -> Run:
+        """Bring a run's version into service as the file says, and end the run."""
+        if run.version is not None and not self._known(run.version):
+            self._still_mine()
+            try:
+                self._rolled_out(run, run.version)
+            except ChangedMeanwhileError as error:
+                self._log.warning("not rolled out", version=run.version, error=str(error))
+                run = self.runs.keep(run, reasons=(*run.reasons, f"not rolled out: {error}"))
+        else:
+            self._tell(run, f"retrain: {run.verdict}", "; ".join(run.reasons))
+        run = self.runs.keep(run, stage="done", ended=run.ended or now())
+        self._log.info(
+            "a run has ended",
+            run=run.number,
+            verdict=run.verdict,
+            version=run.version,
+            reasons="; ".join(run.reasons),
+        )
+        return run
+
+    def _rolled_out(self, run: Run, version: str) -> None:
+        plan, name = self._file.rollout, self._file.name
+        reason = f"run {run.number}: {'; '.join(run.reasons)}"
+        if plan.mode == "approve":
+            wanted = Deployment(champion=version, by=_BY, reason=reason)
+            self._tell(run, "retrain: awaits approval", reason, after=wanted)
+        elif plan.mode == "promote":
+            decide = promoting(version, by=_BY, reason=reason, expected=run.champion)
+            self._ledger.change(name, "promote", decide)
+        else:
+            given: dict[str, Any] = {
+                **plan.rules,
+                "mode": plan.mode,
+                "share": plan.share,
+                "max_time": plan.max_time,
+            }
+            rollout = Rollout.read(given)
+            then = trying(version, rollout, by=_BY, reason=reason, expected=run.champion)
+            self._ledger.change(name, plan.mode, then)
+
+    def _known(self, version: str) -> bool:
+        """Whether what is deployed, or was, speaks of a version already."""
+        entries = [entry.after for entry in self._ledger.history(self._file.name)]
+        return any(one is not None and version in (one.champion, one.candidate) for one in entries)
+
+    def _written_by(self, run: Run) -> str | None:
+        """Find the version in the registry that a run has written."""
+        for version in reversed(self.registry.versions(self._file.name)):
+            manifest = self.registry.manifest(self._file.name, version)
+            if (manifest.lineage.model_extra or {}).get("run") == _token(run):
+                return version
+        return None
+
+    def _still_mine(self) -> None:
+        if not self._mine():
+            raise NotNowError("another sidecar has taken over")
+
+    def _tell(self, run: Run, action: str, reason: str, after: Deployment | None = None) -> None:
+        """Put a step of a run into the model's history."""
+        event = Changed(
+            at=time_now(),
+            model=self._file.name,
+            action=action,
+            by=_BY,
+            reason=f"run {run.number}: {reason}" if after is None else reason,
+            after=after,
+        )
+        self._ledger.note(event)
+
+
+def _token(run: Run) -> str:
+    return f"{run.number} of {run.began}, {run.digest[:16]}"
+
+
+def _libraries() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError
+
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = library_version(name)
+        except PackageNotFoundError:
+            continue
+    return found

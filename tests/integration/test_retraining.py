@@ -1,0 +1,338 @@
+"""The loop closes: labels for a daemon's own answers make a better version, and it serves."""
+
+import json
+import random
+import sys
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import yaml
+from support import learning
+from support.daemon import Daemons
+from support.topics import Sent, sources
+from support.waiting import eventually
+
+from streamer.config import Settings
+from streamer.config.settings import DeploymentSettings, KafkaSettings, ModelSettings
+from streamer.deployments import Ledger, promoting
+from streamer.deployments.intervals import share_interval
+from streamer.models.registry import LocalRegistry
+from streamer.retraining.labelled import LabelledSet
+from streamer.retraining.learner import Learner
+from streamer.retraining.place import Place
+from streamer.retraining.plan import planned
+from streamer.retraining.runs import Runs
+from streamer.retraining.store import Store
+from streamer.retraining.workshop import Workshop
+
+_FIRST, _FRESH = 900, 400
+
+
+class World:
+    """Topics, a topology, a model that knows little, and the sidecar's file."""
+
+    def __init__(self, topics, daemons: Daemons, broker: str, tmp_path: Path, **retrain) -> None:
+        self.topics, self.daemons, self.broker, self.folder = topics, daemons, broker, tmp_path
+        name = uuid4().hex[:8]
+        self.model = f"messages-{name}"
+        learning.model(tmp_path / "models", self.model)
+        self.source = topics.make(2)
+        self.sink, self.letters, self.labels = topics.make(2), topics.make(), topics.make()
+        self.topology = {
+            "name": f"messages-{name}",
+            "delivery": "exactly-once",
+            "source": {"topics": [self.source], "format": "text"},
+            "model": f"registry:{self.model}",
+            "sink": {"topic": self.sink},
+            "deadletter": {"topic": self.letters},
+        }
+        self.environment = {
+            "MODELS__DIR": str(tmp_path / "models"),
+            "DEPLOYMENTS__TOPIC": f"deployments-{name}",
+            "DEPLOYMENTS__EVENTS_TOPIC": f"events-{name}",
+            "DEPLOYMENTS__HEARTBEAT": "1s",
+        }
+        topics.own(f"deployments-{name}", f"events-{name}", f"{self.labels}.deadletters")
+        self.file = tmp_path / "retrain.yaml"
+        content = {
+            "model": f"registry:{self.model}",
+            "topology": str(daemons.file(self.topology)),
+            "labels": {"topic": self.labels, "delay": 0},
+            "set": str(tmp_path / "set"),
+            "strategy": {"kind": "head"},
+            "trigger": {"labels": 600},
+            "gate": {"min_gain": "2%", "max_latency_ratio": 1000},
+            "rollout": {"mode": "promote"},
+            **retrain,
+        }
+        self.file.write_text(yaml.safe_dump(content))
+        self.draw = random.Random(7)
+        self._sidecars: list[learning.SidecarProcess] = []
+
+    def daemon(self):
+        return self.daemons.start(self.topology, **self.environment).ready()
+
+    def sidecar(self, *arguments: str) -> learning.SidecarProcess:
+        made = learning.SidecarProcess(self.file, self.environment, self.broker, arguments)
+        self._sidecars.append(made)
+        return made
+
+    def settings(self) -> Settings:
+        names = {k: v for k, v in self.environment.items() if k.startswith("DEPLOYMENTS")}
+        return Settings(
+            kafka=KafkaSettings(bootstrap_servers=self.broker, transaction_timeout="6s"),
+            models=ModelSettings(dir=self.folder / "models"),
+            deployments=DeploymentSettings(
+                topic=names["DEPLOYMENTS__TOPIC"], events_topic=names["DEPLOYMENTS__EVENTS_TOPIC"]
+            ),
+        )
+
+    def serve_first(self) -> Ledger:
+        """Let the first version serve as far as Kafka knows: no daemon is needed for that."""
+        ledger = Ledger(self.settings())
+        ledger.change(self.model, "first", promoting("1", by="test"))
+        return ledger
+
+    def label_all(self, wrong: float = 0.0) -> int:
+        """Label all messages that are there."""
+        labels = []
+        for got in self.topics.read(self.source):
+            source = {
+                "topic": self.source,
+                "partition": got.partition,
+                "offset": got.offset,
+                "timestamp": got.timestamp,
+            }
+            truth = self.truth_of(got.value)
+            said = self.draw.choice(learning.LABELS) if self.draw.random() < wrong else truth
+            labels.append(learning.label_of(source, said))
+        return self.topics.send(self.labels, labels)
+
+    def close(self) -> None:
+        for one in self._sidecars:
+            one.kill()
+            sys.stdout.write(f"--- a sidecar's log ends with\n{one.text[-6000:]}\n")
+
+    def send(self, count: int, labels=learning.LABELS) -> list[str]:
+        """Send messages, round-robin over the partitions; note what each is about."""
+        truths = [self.draw.choice(labels) for _ in range(count)]
+        sent = [Sent(learning.message(one, self.draw).encode()) for one in truths]
+        self.topics.send(self.source, sent)
+        return truths
+
+    def truth_of(self, value: bytes) -> str:
+        words = value.decode().split()
+        return next(
+            one
+            for one in (*learning.LABELS, *learning.NEW_LABELS)
+            if any(word in learning.words_of(one) for word in words)
+        )
+
+    def truths(self) -> dict[tuple[int, int], str]:
+        return {
+            (got.partition, got.offset): self.truth_of(got.value)
+            for got in self.topics.read(self.source)
+        }
+
+    def right(self, answers, truths) -> list[bool]:
+        return [
+            one["label"] == truths[one["source"]["partition"], one["source"]["offset"]]
+            for one in answers
+        ]
+
+    def report(self, number: int = 1) -> dict:
+        path = self.folder / "set" / "runs" / f"{number:06d}" / "report.json"
+        return json.loads(path.read_text())
+
+
+@pytest.fixture
+def world(topics, daemons, broker, tmp_path):
+    made = World(topics, daemons, broker, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.mark.timeout(300)
+def test_labels_for_a_daemons_own_answers_bring_a_better_version_into_service(world):
+    daemon = world.daemon()
+    sidecar = world.sidecar()
+    world.send(_FIRST)
+    answers = learning.answered(world.topics, world.sink, _FIRST)
+    truths = world.truths()
+    assert {one["version"] for one in answers} == {"1"}
+    before = sum(world.right(answers, truths)) / _FIRST
+    labels = [
+        learning.label_of(
+            one["source"], truths[one["source"]["partition"], one["source"]["offset"]]
+        )
+        for one in answers
+    ]
+    world.topics.send(world.labels, labels)
+    eventually(lambda: sidecar.alive() or sidecar.said("a run has ended"), "a run", 120)
+    report = world.report()
+    assert report["verdict"] == "promote", report["reasons"]
+
+    def new_one_answers() -> bool:
+        daemon.alive()
+        sent = sum(world.topics.ends(world.source).values()) // 2
+        world.send(1)
+        found = learning.answered(world.topics, world.sink, sent)
+        return any(one["version"] == "2" for one in found)
+
+    eventually(new_one_answers, "the new version answers", 60, 0.5)
+    world.send(_FRESH)
+    truths = world.truths()
+    every = learning.answered(world.topics, world.sink, len(truths))
+    fresh = [one for one in every if one["version"] == "2"]
+    assert len(fresh) >= _FRESH
+    hits = sum(world.right(fresh, truths))
+    interval = share_interval(hits, len(fresh), 0.001)
+    assert interval.low <= report["gate"]["challenger"] <= interval.high
+    assert hits / len(fresh) > before + 0.1
+    # Nothing lost, nothing answered twice, nothing rejected.
+    counts = sources(world.topics.read(world.sink))
+    assert set(counts) == {(world.source, *place) for place in truths}
+    assert set(counts.values()) == {1}
+    assert world.topics.read(world.letters) == []
+    assert sidecar.stop() == 0
+    assert daemon.stop() == 0
+
+
+@pytest.mark.timeout(300)
+def test_what_is_no_label_or_has_no_record_is_counted_and_withdrawn_examples_are_gone(world):
+    world.serve_first()
+    world.send(120)
+    world.label_all()
+    source = {"topic": world.source, "partition": 0, "offset": 3}
+    gone = {**source, "offset": 1_000_000}
+    other = {**source, "timestamp": 1}
+    bad = [
+        Sent(b"{"),
+        Sent(b'{"label": "refund"}', b"nothing"),
+        learning.label_of({**source, "topic": "elsewhere"}, "refund"),
+        learning.label_of(gone, "refund"),
+        learning.label_of(other, "refund"),
+    ]
+    world.topics.send(world.labels, bad)
+    withdrawn = f"{world.source}/0/3"
+    world.topics.send(world.labels, [Sent(None, withdrawn.encode())])
+    assert world.sidecar("--now", "--once").process.wait(120) == 0
+    letters = world.topics.read(f"{world.labels}.deadletters")
+    assert sorted(one.error("reason") for one in letters) == [
+        "invalid-json",
+        "no-example",
+        "wrong-topic",
+    ]
+    counts = world.report()["labels"]
+    assert (counts["malformed"], counts["label_ref_missing"], counts["withdrawn"]) == (3, 2, 1)
+    names = [row.name for row in Store(Place(str(world.folder / "set"))).rows()]
+    assert len(names) == 119
+    assert not any(name.startswith(f"{withdrawn}/") for name in names)
+    assert world.report()["verdict"] == "inconclusive"
+    # A second one reads on from where the first has ended: nothing twice.
+    assert world.sidecar("--once").process.wait(120) == 0
+    assert len(Store(Place(str(world.folder / "set"))).rows()) == 119
+
+
+@pytest.mark.timeout(300)
+def test_of_two_sidecars_one_works_and_the_other_waits_and_says_so_until_the_first_is_killed(world):
+    world.serve_first()
+    first = world.sidecar()
+    eventually(lambda: first.alive() or first.said("works"), "the first works")
+    second = world.sidecar()
+    told = "another sidecar works on this model; this one waits"
+    eventually(lambda: second.alive() or second.said(told), "the second says that it waits")
+    assert not second.said("works")
+    first.kill()
+    eventually(lambda: second.alive() or second.said("works"), "the second works")
+    assert second.stop() == 0
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class Steps:
+    """Counts what a run writes, and kills it at one of the steps, before or after the writing."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.seen: list[str] = []
+        self.kill_at = -1
+        for owner, name in ((Place, "write"), (LocalRegistry, "add"), (Ledger, "change")):
+            monkeypatch.setattr(owner, name, self._counted(name, getattr(owner, name)))
+
+    def _counted(self, name, kept):
+        def step(owner, *given, **named):
+            self._passed(name)
+            done = kept(owner, *given, **named)
+            self._passed(f"{name} done")
+            return done
+
+        return step
+
+    def _passed(self, name: str) -> None:
+        self.seen.append(name)
+        if len(self.seen) == self.kill_at:
+            raise Killed
+
+    def killed(self, kill_at: int, work) -> str | None:
+        """Let it work; give the step at which it was killed, None if it came through."""
+        self.seen, self.kill_at = [], kill_at
+        try:
+            work()
+        except Killed:
+            return self.seen[-1]
+        finally:
+            self.kill_at = -1
+        return None
+
+
+def opened(plan, settings):
+    """What a sidecar has that has just begun to work."""
+    place = Place(plan.place)
+    store = Store(place)
+    labelled = LabelledSet(store.rows(), plan.file.split, store.counts)
+    learner = Learner(plan.file.strategy, 1)
+    return Workshop(settings, plan.file, plan.path, place, learner), store, labelled
+
+
+@pytest.mark.timeout(300)
+def test_a_run_killed_at_any_step_is_over_or_goes_on_and_no_version_serves_half(world, monkeypatch):
+    ledger = world.serve_first()
+    world.send(600)
+    world.label_all()
+    content = yaml.safe_load(world.file.read_text())
+    content["trigger"] = {"labels": 1_000_000}
+    content["gate"]["max_looks"] = 1000
+    world.file.write_text(yaml.safe_dump(content))
+    assert world.sidecar("--once").process.wait(120) == 0
+    settings = world.settings()
+    plan = planned(world.file, settings)
+    steps, seen, kill_at = Steps(monkeypatch), set(), 0
+    while True:
+        kill_at += 1
+        shop, store, labelled = opened(plan, settings)
+        before = shop.registry.versions(world.model)
+        step = steps.killed(kill_at, partial(shop.run, "test", store, labelled, bool))
+        seen.add(step)
+        if step is None:
+            break
+        again, _, labelled = opened(plan, settings)
+        again.settle()
+        run, serving = again.runs.last(), ledger.read()[world.model].champion
+        assert again.runs.open() == []
+        assert labelled.size == 600  # no label is lost
+        versions = again.registry.versions(world.model)
+        if run is None or run.version is None:
+            assert run is None or run.verdict == "killed"
+            assert (serving, versions) == ("1", before)
+            continue
+        # It went on: the version is whole, was written once, and serves.
+        assert versions == [*before, run.version]
+        assert serving == run.version
+        assert again.champion(again.deployed()).manifest.lineage.parent == "1"
+        ledger.change(world.model, "promote", promoting("1", by="test"))
+    assert {"add", "add done", "change", "change done", "write", "write done"} <= seen
+    assert Runs(Place(plan.place)).last().verdict == "promote"
