@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import logging
 import re
+import sys
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
@@ -143,10 +145,15 @@ class _Repository:
 def _client() -> Any:
     try:
         import huggingface_hub
+        from huggingface_hub.utils import disable_progress_bars
     except ImportError as error:
         raise ConfigError(
             "models of the Hugging Face hub need its client: pip install 'streamer[hub]'"
         ) from error
+    if not sys.stderr.isatty():  # bars are for people
+        disable_progress_bars()
+    for name in ("httpx", "httpx2"):  # it logs every request
+        logging.getLogger(name).setLevel(logging.WARNING)
     return huggingface_hub
 
 
