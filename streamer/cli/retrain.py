@@ -1,5 +1,6 @@
 """`streamer retrain`."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -19,12 +20,20 @@ def retrain(
     once: Annotated[
         bool, typer.Option("--once", help="End after one run, or where none is due.")
     ] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema of the file, and end.")
+    ] = False,
     config: Config = None,
 ) -> None:
     """Learn from a topic of labels, and bring what proves better into service.
 
     SIGUSR1 begins a run whatever the triggers say; SIGINT and SIGTERM end the sidecar.
     """
+    if schema:
+        from streamer.retraining.config import retrain_schema
+
+        print(json.dumps(retrain_schema(), indent=2))
+        return
     from streamer.retraining.sidecar import run_sidecar
 
     raise typer.Exit(run_sidecar(file.absolute(), opened(config), now=now, once=once))

@@ -22,7 +22,9 @@ from streamer.labels import (
     read_label,
     request_value,
 )
+from streamer.labels.requests import draw
 from streamer.records import OutRecord, Record, Rejection, TopicPartition
+from streamer.retraining.capture import Captured
 from streamer.retraining.config import RetrainFile
 from streamer.retraining.examples import Row
 from streamer.retraining.finding import Finder, MissingError
@@ -74,6 +76,7 @@ class Intake:
         labelled: LabelledSet,
         live: LiveAccuracy,
         finder: Callable[[Callable[..., Record | None]], Finder],
+        captured: Captured | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._file = file
@@ -95,6 +98,7 @@ class Intake:
         self._reader = Reader(settings.kafka)
         self._originals = Originals(self._reader)
         self._finder = finder(self._original)
+        self._captured = captured
         self._outlet = Outlet(settings)
         self._asked_from = clock() * 1000
         for row in labelled.living():
@@ -108,15 +112,21 @@ class Intake:
             for place, answer, timestamp in self._read(record):
                 count += 1
                 self._live.answered(place, answer)
+                self._capture(place)
                 if self._chooser is None or self._requests is None:
                     continue
                 asked = self._chooser.asked(place, answer.score)
-                if asked is not None and record.timestamp >= self._asked_from:
+                if asked is None:
+                    continue
+                self._capture(place, asked=True)
+                if self._asked_from <= record.timestamp:
                     value = request_value(place, timestamp, *asked, answer.label)
                     source = TopicPartition(record.topic, record.partition)
                     key = str(place).encode()
                     requests.append(OutRecord(self._requests.topic, key, value, (), None, source))
         self._outlet.send(requests)
+        if self._captured is not None:
+            self._captured.tidy()
         self._set.counts["requested"] += len(requests)
         return count
 
@@ -159,6 +169,8 @@ class Intake:
         self._labels.close()
         self._reader.close()
         self._outlet.close()
+        if self._captured is not None:
+            self._captured.flush()
 
     def _taken(self, record: Record, sequence: int) -> Row | None:
         """Take one label in.
@@ -200,7 +212,23 @@ class Intake:
             self._live.withdrawn(place)
 
     def _original(self, source: Any) -> Record | None:
-        """Read an input record; None too where its partition does not exist."""
+        """Read an input record, or its copy; None too where its partition does not exist."""
+        found = self._in_topic(source)
+        if found is None and self._captured is not None:
+            found = self._captured.find(source)
+        return found
+
+    def _capture(self, place: Place, *, asked: bool = False) -> None:
+        """Keep a copy of an answered record, if its lot or a request says so."""
+        kept, spot = self._captured, (place.topic, place.partition, place.offset)
+        if kept is None or spot in kept or not (asked or draw(place) < kept.config.share):
+            return
+        source = dict(zip(("topic", "partition", "offset"), spot, strict=True))
+        record = self._in_topic(source)
+        if record is not None:
+            kept.keep(record)
+
+    def _in_topic(self, source: Any) -> Record | None:
         at = TopicPartition(source["topic"], source["partition"])
         try:
             if at not in self._reader.partitions(at.topic):

@@ -11,6 +11,7 @@ import structlog
 from streamer.config import Settings
 from streamer.labels import LiveAccuracy
 from streamer.preprocess import preprocessor_for
+from streamer.retraining.capture import Captured
 from streamer.retraining.finding import Finder
 from streamer.retraining.intake import Intake
 from streamer.retraining.labelled import LabelledSet
@@ -74,6 +75,7 @@ class Work:
             settings, plan.file, plan.path, place, self._learner, mine=lambda: sidecar.mine
         )
         kind = preprocessor_for(plan.version.manifest, plan.version.folder).kind
+        capture = plan.file.labels.capture
         self._intake = Intake(
             settings,
             plan.file,
@@ -91,6 +93,7 @@ class Work:
                 original,
                 self._live.answer,
             ),
+            captured=Captured(place, capture).open() if capture is not None else None,
         )
         opened.callback(self._intake.close)
         self._began = time.time()
