@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from streamer.telemetry.durations import BOUNDS
+from streamer.telemetry.families import Families
 from streamer.telemetry.metrics import Metrics
+from streamer.telemetry.retraining import RetrainingMetrics
 
 _NOTE = "<!-- made by `python -m streamer.telemetry.reference docs`; edit the code instead -->"
 _PAGE = f"""# Metrics
@@ -33,6 +35,13 @@ The dashboards and alerts made of them are in `helm/streamer/`; what to do when 
 | metric | kind | labels | what |
 | --- | --- | --- | --- |
 """
+_SIDECAR = """
+
+The sidecar (`streamer retrain`) has these at its own `/metrics`:
+
+| metric | kind | labels | what |
+| --- | --- | --- | --- |
+"""
 _VALUES: Mapping[str, str] = {
     "step": "the topology's step, `predict` where there is one",
     "stage": "of durations: a thread of the line (`decode`, `decoded`, `batch-STEP`, `infer-STEP`, "
@@ -46,15 +55,20 @@ _VALUES: Mapping[str, str] = {
 }
 
 
+def _rows(families: Families) -> list[str]:
+    return [
+        f"| `{family.name}` | {family.kind} | {', '.join(family.labels)} | {family.text} |"
+        for family in families.made
+    ]
+
+
 def metrics_page() -> str:
     """Write the reference of the metrics."""
-    rows = [
-        f"| `{family.name}` | {family.kind} | {', '.join(family.labels)} | {family.text} |"
-        for family in Metrics().families.made
-    ]
+    rows = _rows(Metrics().families)
     bounds = ", ".join(f"{bound:g}" for bound in BOUNDS)
     values = [f"- `{label}`: {text}." for label, text in _VALUES.items()]
     page = _PAGE.format(bounds=bounds) + "\n".join(rows)
+    page += _SIDECAR + "\n".join(_rows(RetrainingMetrics().families))
     return page + "\n\nWhat some labels say:\n\n" + "\n".join(values) + "\n"
 
 

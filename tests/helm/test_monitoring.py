@@ -9,6 +9,7 @@ import pytest
 from support import chart
 
 from streamer.telemetry import Metrics
+from streamer.telemetry.retraining import RetrainingMetrics
 
 RUNBOOKS = chart.ROOT / "docs" / "runbooks"
 EXPRESSIONS = list(chart.expressions())
@@ -20,8 +21,11 @@ OF_THE_CLIENT = {
 }
 
 
+FAMILIES = [*Metrics().families.made, *RetrainingMetrics().families.made]
+
+
 def exposed() -> set[str]:
-    families = Metrics().families.made
+    families = FAMILIES
     recorded = {rule["record"] for rule in chart.rules() if "record" in rule}
     return {name for family in families for name in family.series} | recorded | OF_THE_CLIENT
 
@@ -42,7 +46,7 @@ def test_the_clients_own_families_are_there():
 def test_labels_in_rules_and_dashboards_are_labels_of_the_metric():
     labels = {
         name: {*family.labels, "le", "namespace", "job", "pod", "instance"}
-        for family in Metrics().families.made
+        for family in FAMILIES
         for name in family.series
     }
     for place, expression in EXPRESSIONS:
@@ -58,7 +62,7 @@ def test_labels_in_rules_and_dashboards_are_labels_of_the_metric():
 
 def test_every_metric_but_those_for_joining_is_shown_or_watched():
     asked = {name for _, expression in EXPRESSIONS for name in chart.metric_names(expression)}
-    unseen = {family.name for family in Metrics().families.made if asked.isdisjoint(family.series)}
+    unseen = {family.name for family in FAMILIES if asked.isdisjoint(family.series)}
     unseen.discard("streamer_topology_info")  # the dashboards' variables ask for it
     assert not unseen, "add a panel to helm/dashboards.yaml, then run: python helm/dashboards.py"
 
