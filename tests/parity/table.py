@@ -27,6 +27,7 @@ _HEAD = (
     "| --- | --- | --- | --- | --- | --- |",
 )
 _COLUMNS = 6
+_UNMEASURED = "not measured yet"
 
 
 @dataclass(frozen=True)
@@ -125,12 +126,20 @@ def documented(page: str) -> dict[tuple[str, str], str]:
 
 
 def updated(page: str, rows: Iterable[Row], cases: Sequence[tuple[str, str]]) -> str:
-    """Put rows into the page, in the order of the cases; lines of no case go."""
-    lines = documented(page) | {row.case: row.line() for row in rows}
-    table = "\n".join([*_HEAD, *(lines[case] for case in cases if case in lines)])
+    """Put rows into the page, in the order of the cases; lines of no case go.
+
+    A case that was never measured says so.
+    """
+    lines = {case: _unmeasured(case) for case in cases}
+    lines |= documented(page) | {row.case: row.line() for row in rows}
+    table = "\n".join([*_HEAD, *(lines[case] for case in cases)])
     before, _, rest = page.partition(BEGIN)
     after = rest.partition(END)[2]
     return f"{before}{BEGIN}\n{table}\n{END}{after}"
+
+
+def _unmeasured(case: tuple[str, str]) -> str:
+    return Row(*case, _UNMEASURED, _UNMEASURED, _UNMEASURED, {"—": "—"}).line()
 
 
 def _told(size: float | str) -> str:

@@ -28,6 +28,13 @@ def test_a_row_measured_again_replaces_the_old_one_and_forgotten_cases_go():
     assert documented(updated(old, [], [])) == {}
 
 
+def test_a_case_that_was_never_measured_says_so():
+    line = documented(updated(PAGE_OF_NONE, [], [BERT.case]))[BERT.case]
+    assert line.count("not measured yet") == 3
+    measured = updated(updated(PAGE_OF_NONE, [], [BERT.case]), [BERT], [BERT.case])
+    assert documented(measured) == {BERT.case: BERT.line()}
+
+
 def test_what_a_test_notes_is_read_back_and_the_last_word_counts(tmp_path, monkeypatch):
     monkeypatch.setattr("parity.table.every_case", lambda: [BERT.case])
     rows = Rows(tmp_path / "new" / "rows.jsonl")
