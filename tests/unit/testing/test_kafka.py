@@ -112,7 +112,7 @@ def test_a_member_is_given_all_and_gives_back_half(kafka):
 
 
 def test_what_is_answered_is_committed_before_a_partition_is_given_back(kafka):
-    assignment = Assignment(lambda epochs: {p: (0, "last") for p in epochs})
+    assignment = Assignment(lambda epochs: dict.fromkeys(epochs, (0, "last")))
     one = kafka.consumer(topology(), assignment)
     with pytest.raises(MissingPositionsError):
         one.poll(0)
