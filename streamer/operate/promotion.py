@@ -134,6 +134,7 @@ def await_fleet(
     tail = Tail(settings, settings.deployments.events_topic)
     fleet = Fleet()
     told = ""
+    seen = False  # daemons that fall silent are waited for: they may only be slow
     try:
         for record in tail.to_end():
             fleet.note(record)
@@ -151,7 +152,8 @@ def await_fleet(
                     f"{model} {deployment.champion} is refused by {reasons}; what served before "
                     f"serves on; `streamer models rollback {model}` makes that the truth"
                 )
-            if not waiting and (serving or _none_will_come(began, settings)):
+            seen = seen or bool(serving)
+            if not waiting and (serving or not (seen or _some_may_come(began, settings))):
                 return done
             if time.time() - began > patience:
                 raise NotServedError(f"not within {patience:.0f} s: {text}")
@@ -161,9 +163,9 @@ def await_fleet(
         tail.close()
 
 
-def _none_will_come(began: float, settings: Settings) -> bool:
-    """Whether so much time has passed that a living daemon would have been heard."""
-    return time.time() - began > _HEARTBEATS * settings.deployments.heartbeat
+def _some_may_come(began: float, settings: Settings) -> bool:
+    """Whether so little time has passed that a living daemon need not have been heard."""
+    return time.time() - began < _HEARTBEATS * settings.deployments.heartbeat
 
 
 def _expect(promotion: Promotion, before: Deployment | None) -> None:

@@ -27,7 +27,7 @@ from streamer.config import Settings
 from streamer.config.settings import DeploymentSettings, KafkaSettings, ModelSettings
 from streamer.deployments import Deployment, Ledger, promoting
 
-HEARTBEAT_S = 0.5
+HEARTBEAT_S = 5
 
 
 class Fleet:
