@@ -83,7 +83,7 @@ def test_the_grace_period_is_the_time_to_drain_and_five_seconds():
 def test_whoever_scales_says_how_many_nobody_else():
     found = objects(LARGE)
     [scaled] = of_kind(found, "ScaledObject")
-    [deployment] = of_kind(found, "Deployment")
+    [deployment] = daemons(found)
     assert "replicas" not in deployment["spec"]
     assert scaled["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
     assert (scaled["spec"]["minReplicaCount"], scaled["spec"]["maxReplicaCount"]) == (0, 8)
@@ -108,7 +108,7 @@ def test_oauth_is_the_daemons_and_kedas(tmp_path):
     }
     values.write_text(yaml.safe_dump(given), encoding="utf-8")
     found = chart.rendered(LARGE, values)
-    [deployment] = of_kind(found, "Deployment")
+    [deployment] = daemons(found)
     environment = {
         entry["name"]: entry
         for entry in deployment["spec"]["template"]["spec"]["containers"][0]["env"]
@@ -137,7 +137,7 @@ def test_only_a_stateful_sets_pods_are_static_members():
 
 
 def test_a_gpu_is_asked_for_and_waited_for():
-    [deployment] = of_kind(objects(LARGE), "Deployment")
+    [deployment] = daemons(objects(LARGE))
     spec = deployment["spec"]["template"]["spec"]
     assert spec["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert spec["runtimeClassName"] == "nvidia"
@@ -189,6 +189,34 @@ def test_rules_are_the_files_with_what_the_values_say():
     assert by_name["StreamerNoProgress"]["expr"] == plain["StreamerNoProgress"]["expr"]
 
 
+def test_a_sidecar_runs_once_beside_its_topology_and_may_write_versions():
+    found = objects(LARGE)
+    [sidecar] = [
+        one for one in of_kind(found, "Deployment") if "retrain" in one["metadata"]["name"]
+    ]
+    assert sidecar["spec"]["replicas"] == 1
+    assert sidecar["spec"]["strategy"] == {"type": "Recreate"}
+    [container] = sidecar["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == ["retrain", "/etc/streamer/topology/retrain.yaml"]
+    mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+    assert mounts["models"]["readOnly"] is False
+    maps = of_kind(found, "ConfigMap")
+    [files] = [m for m in maps if m["metadata"]["name"].endswith("-retrain-intents")]
+    assert set(files["data"]) == {"retrain.yaml", "intents.yaml"}
+    written = yaml.safe_load(files["data"]["retrain.yaml"])
+    assert (written["topology"], written["model"]) == ("intents.yaml", "registry:intents")
+    for one in (*of_kind(found, "StatefulSet"), *daemons(found)):
+        [daemon] = one["spec"]["template"]["spec"]["containers"]
+        mounts = {mount["name"]: mount for mount in daemon["volumeMounts"]}
+        assert mounts["models"]["readOnly"] is True
+
+
+def daemons(found):
+    """The Deployments of topologies."""
+    made = of_kind(found, "Deployment")
+    return [one for one in made if "retrain" not in one["metadata"]["name"]]
+
+
 def test_dashboards_arrive_as_they_are():
     maps = of_kind(objects(LARGE), "ConfigMap")
     made = [one for one in maps if "dashboard" in one["metadata"]["name"]]
@@ -202,7 +230,7 @@ def test_dashboards_arrive_as_they_are():
 
 def test_a_changed_topology_starts_the_pods_anew():
     def checksum(found):
-        [deployment] = of_kind(found, "Deployment")
+        [deployment] = daemons(found)
         return deployment["spec"]["template"]["metadata"]["annotations"]["checksum/topology"]
 
     before = checksum(objects(SMALL))
@@ -223,6 +251,10 @@ def test_a_changed_topology_starts_the_pods_anew():
         (
             'kafka.securityProtocol="SASL_SSL";kafka.saslMechanism="OAUTHBEARER"',
             "kafka.oauth: tokenUrl or tokenFile",
+        ),
+        (
+            'retraining.x={"topology":"nope","file":{"model":"registry:m","labels":{}}}',
+            "there is no topology 'nope'",
         ),
         ("traces.enabled=true", "traces.endpoint: needed"),
         ('models.image="a:1"', "existingClaim or image"),

@@ -14,6 +14,7 @@ from streamer.cli.app import app
 from streamer.config import Settings, load_topology
 from streamer.config.sources import places, variable
 from streamer.endpoints.application import application
+from streamer.retraining.config import load_retrain
 
 
 class Well:
@@ -25,7 +26,15 @@ class Well:
     ready = live = started
 
 
-FREE = {"commonLabels", "topologies", "annotations", "labels", "overrides", "resources"}
+FREE = {
+    "commonLabels",
+    "topologies",
+    "retraining",
+    "annotations",
+    "labels",
+    "overrides",
+    "resources",
+}
 
 
 def leaves(section: dict, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -77,6 +86,18 @@ def test_an_example_fits_the_schema_and_its_topologies_are_topologies(example, t
         file = tmp_path / f"{name}.yaml"
         file.write_text(yaml.safe_dump({"name": name, **entry["topology"]}), encoding="utf-8")
         assert load_topology(file).name == name
+
+
+def test_the_sidecars_file_of_the_example_is_one(tmp_path):
+    given = yaml.safe_load((chart.CHART / "examples" / "large.yaml").read_text(encoding="utf-8"))
+    [(name, sidecar)] = given["retraining"].items()
+    entry = given["topologies"][sidecar["topology"]]
+    topology = tmp_path / f"{name}.yaml"
+    topology.write_text(yaml.safe_dump({"name": name, **entry["topology"]}), encoding="utf-8")
+    file = tmp_path / "retrain.yaml"
+    written = {"topology": topology.name, **sidecar["file"]}
+    file.write_text(yaml.safe_dump(written), encoding="utf-8")
+    assert load_retrain(file).model == "registry:intents"
 
 
 @pytest.mark.parametrize(

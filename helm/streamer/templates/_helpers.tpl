@@ -185,7 +185,7 @@ seccompProfile: {type: RuntimeDefault}
 
 {{- define "streamer.modelsVolume" -}}
 {{- if .Values.models.existingClaim -}}
-{name: models, persistentVolumeClaim: {claimName: {{ .Values.models.existingClaim }}, readOnly: true}}
+{name: models, persistentVolumeClaim: {claimName: {{ .Values.models.existingClaim }}}}
 {{- else if .Values.models.image -}}
 {name: models, image: {reference: {{ .Values.models.image | quote }}}}
 {{- else -}}

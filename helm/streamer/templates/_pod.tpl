@@ -37,7 +37,7 @@
 
 {{- define "streamer.mounts" -}}
 - {name: topology, mountPath: /etc/streamer/topology, readOnly: true}
-- {name: models, mountPath: /models, readOnly: true}
+- {name: models, mountPath: /models, readOnly: {{ or .root.Values.models.readOnly (not (hasPrefix "retrain-" .name)) }}}
 - {name: cache, mountPath: /cache}
 - {name: tmp, mountPath: /tmp}
 {{- if .daemon.sharedMemory }}
