@@ -107,6 +107,12 @@ def judge(compared: Compared, gate: Gate, look: int, seed: int = 0) -> Verdict:
         "classes": _classes(truths, right),
         "old_classes": None if old.all() or not old.any() else _old(right, old),
     }
+    if not old.all() and old.sum() < gate.class_examples:
+        told = (
+            f"labels are new, and only {old.sum()} held-out records are of those known before "
+            f"({gate.class_examples} are asked for): nothing shows that these are not forgotten"
+        )
+        return Verdict("inconclusive", (told,), figures)
     return _decided(figures, gate, groups, _regressions(compared, right, gate, truths, old))
 
 

@@ -86,20 +86,16 @@ def test_two_new_classes_are_learnt_and_the_old_ones_are_not_forgotten(store, tm
         assert verdict.figures["classes"][label]["challenger"] > 0.8
 
 
-def test_labels_of_new_classes_alone_do_not_make_the_old_ones_forgotten(store, tmp_path):
+def test_labels_of_new_classes_alone_are_not_promoted_since_the_old_ones_may_be_forgotten(
+    store, tmp_path
+):
     folder = learning.model(tmp_path / "models", "m", known=1.0)
     champion = load_version(str(folder), beside=folder, models_dir=folder)
     labelled = filled(store, messages(400, learning.NEW_LABELS))
-    lesson = lesson_of(store, labelled, champion)
-    made = Learner(Strategy(kind="head"), 1).learn(lesson, champion, tmp_path / "new", lambda: None)
-    others = Store(Place(str(tmp_path / "others")))
-    test = lesson_of(others, filled(others, messages(400, seed=5)), champion).sides["train"]
-    trial = tried(champion, made.version, test, GATE, threads=1, beside=tmp_path)
-    right = [
-        np.mean([a == t for a, t in zip(answers.labels, test.truths, strict=True)])
-        for answers in (trial.champion, trial.challenger)
-    ]
-    assert right[1] > right[0] - 0.02
+    _, _, verdict = gone_through(store, labelled, champion, tmp_path / "new")
+    assert verdict.figures["gain"] > 0.5
+    assert verdict.decision == "inconclusive"
+    assert "nothing shows that these are not forgotten" in verdict.reasons[0]
 
 
 def test_labels_that_are_wrong_in_three_of_ten_pass_only_if_the_version_is_better_still(
