@@ -12,7 +12,9 @@ from typing import Any, Literal
 from streamer.retraining.place import Place
 
 Stage = Literal["cut", "looked", "registered", "done"]
+KILLED = "killed"
 _RUNS, _LOOKS = "runs", "looks"
+_MOST_KILLED = 3
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,15 @@ class Runs:
         return [self._runs[number] for number in sorted(self._runs)]
 
     def last(self) -> Run | None:
-        """Give the last one that is over."""
+        """Give the last one that came to a verdict: one that was killed is begun again.
+
+        After three that were killed in a row nothing is begun again before there is something new:
+        it may be the run that kills the process.
+        """
         done = [run for run in self.all() if run.stage == "done"]
-        return done[-1] if done else None
+        if len(done) >= _MOST_KILLED and all(r.verdict == KILLED for r in done[-_MOST_KILLED:]):
+            return done[-1]
+        return next((run for run in reversed(done) if run.verdict != KILLED), None)
 
     def open(self) -> list[Run]:
         """Give those that were begun and are not over: killed, or under way."""

@@ -27,7 +27,7 @@ from streamer.telemetry.retraining import RetrainingMetrics
 _LOOK_EVERY_S = 1.0
 _TELL_EVERY_S = 5.0
 _WINDOW_S = 7 * 86_400.0
-_COMPACT_AFTER = 50
+_COMPACT_AFTER = 200
 _DRIFT_EVERY = 50
 
 
@@ -107,10 +107,11 @@ class Work:
         while True:
             self._sidecar.check()
             self._intake.answers()
+            before = self._store.sequence
             told = self._intake.labels()
             for name in told.withdrawn:
                 self._shop.withdrawn(name)
-            self._untidy += len(told.withdrawn) + (told.rows > 0)
+            self._untidy += self._store.sequence - before
             if time.monotonic() - self._told > _TELL_EVERY_S:
                 self._tell()
             if self._untidy and (told.withdrawn or self._untidy >= _COMPACT_AFTER):

@@ -29,7 +29,7 @@ from streamer.retraining.lesson import Lesson, cut
 from streamer.retraining.place import Place
 from streamer.retraining.report import html_report, json_report, written
 from streamer.retraining.runner import OutOfTimeError
-from streamer.retraining.runs import Run, Runs, now
+from streamer.retraining.runs import KILLED, Run, Runs, now
 from streamer.retraining.store import Store
 from streamer.retraining.trial import Trial, tried
 
@@ -153,7 +153,7 @@ class Workshop:
             version = run.version or self._written_by(run)
             if version is None:
                 reason = f"it was ended at '{run.stage}', before it had written a version"
-                self.runs.keep(run, stage="done", verdict="killed", reasons=(reason,), ended=now())
+                self.runs.keep(run, stage="done", verdict=KILLED, reasons=(reason,), ended=now())
                 self._log.warning("a run was killed, and is over", run=run.number, stage=run.stage)
                 continue
             self._log.info("goes on with a run that was killed", run=run.number, version=version)
