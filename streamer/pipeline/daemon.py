@@ -26,9 +26,10 @@ from streamer.pipeline.assembly import Assembly, assembled
 from streamer.pipeline.events import LineEvents
 from streamer.pipeline.identity import transactional_id
 from streamer.pipeline.line import Line
-from streamer.pipeline.model import Models, registered_name
+from streamer.pipeline.model import Models
 from streamer.pipeline.rollouts import Rollouts
 from streamer.pipeline.serving import Serving
+from streamer.pipeline.startup import gone_back, open_serving
 from streamer.pipeline.topics import prepare_topics, topic_findings
 from streamer.runtime import steady_memory
 from streamer.telemetry import Metrics
@@ -89,7 +90,10 @@ class Daemon:
         with Endpoints(self._settings.http, self, self.metrics.registry, self.status):
             self._listen_to_signals()
             began = time.monotonic()
-            self._follow_deployments()
+            topologies = [topology for _, topology in self.topologies]
+            self.serving = open_serving(
+                self._settings, self.models, self.metrics, topologies, self._stopping
+            )
             try:
                 ready = self._deployed_assembly()
                 self._tell_models()
@@ -111,25 +115,6 @@ class Daemon:
                     self._traces.close()
         return 0
 
-    def _follow_deployments(self) -> None:
-        """Read what is deployed of the registered models, as long as it takes."""
-        refs = [ref for _, topology in self.topologies for ref in topology.models.values()]
-        if not any(registered_name(ref) for ref in refs):
-            return
-        while self.serving is None and not self._stopping.is_set():
-            wait_for_brokers(
-                self._settings.kafka, give_up_after=None, stopping=self._stopping.is_set
-            )
-            if self._stopping.is_set():
-                return
-            try:
-                self.serving = Serving(self._settings, self.models, self.metrics, self.events)
-            except BrokerError as error:
-                if not error.retriable:
-                    raise
-                self._log.warning("deployments cannot be read yet", error=str(error))
-                self._stopping.wait(_RETRY_S)
-
     def _deployed_assembly(self) -> list[tuple[Topology, Assembly]]:
         """Load what is deployed, and warm it up, before any group is joined."""
         serving = self.serving
@@ -141,7 +126,7 @@ class Daemon:
                 ready = self.assemble()
                 break
             except StreamerError as error:
-                if not self._go_back(serving, error):
+                if not gone_back(self.models, serving, error):
                     raise
         for topology, assembly in ready:
             self.rollouts.join(topology, assembly.steps)
@@ -153,28 +138,6 @@ class Daemon:
             self.decider = Decider(self._settings, serving.daemon)
             self.decider.start()
         return ready
-
-    def _go_back(self, serving: Serving, error: StreamerError) -> bool:
-        """Take the version before of a model whose deployed one does not load, if there is one.
-
-        Other daemons serve it too, then: they have refused the deployed one while they ran.
-        """
-        name = self.models.failed
-        deployment = serving.deployed.get(name or "")
-        if name is None or deployment is None or deployment.previous is None:
-            return False
-        if self.models.deployed[name] == deployment.previous:
-            return False
-        self._log.error(
-            "the deployed version does not load; taking the one before",
-            model=name,
-            version=deployment.champion,
-            previous=deployment.previous,
-            reason=str(error),
-        )
-        self.models.close()
-        self.models.deployed[name] = deployment.previous
-        return True
 
     def _tell_models(self) -> None:
         for model in self.models:

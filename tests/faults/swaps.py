@@ -224,6 +224,24 @@ class Swapped:
         )
 
 
+def _swapped(
+    there: Fleet, daemon: Daemon, swaps: int, rest_s: float, within_s: float
+) -> tuple[list[tuple[float, float]], list[float]]:
+    """Swap and rest in turns; give when each swap began and ended, and the memory after each."""
+    spans, memory = [], []
+    last = time.monotonic() + within_s
+    for number in map(str, range(2, swaps + 2)):
+        began = time.monotonic()
+        if began > last:
+            break
+        there.promote(number)
+        eventually(lambda n=number: there.state(daemon)["version"] == n, "it serves", 120)
+        spans.append((began, time.monotonic()))
+        time.sleep(rest_s)
+        memory.append(daemon.rss_mb())
+    return spans, memory
+
+
 def many(
     site: Site,
     delivery: Delivery,
@@ -253,20 +271,8 @@ def many(
         daemon = there.flow.daemon(delay_ms=delay_ms, **there.environment).ready()
         arrivals = Arrivals(there, load)
         there.flow.at_work()
-        spans, rests, memory = [], [], []
         time.sleep(rest_s * 3)
-        last = time.monotonic() + within_s
-        for number in range(2, swaps + 2):
-            began = time.monotonic()
-            if began > last:
-                break
-            there.promote(str(number))
-            eventually(lambda n=str(number): there.state(daemon)["version"] == n, "it serves", 120)
-            ended = time.monotonic()
-            spans.append((began, ended))
-            time.sleep(rest_s)
-            rests.append((ended + rest_s / 4, time.monotonic()))
-            memory.append(daemon.rss_mb())
+        spans, memory = _swapped(there, daemon, swaps, rest_s, within_s)
         found = there.flow.finished()
         arrivals.stop()
         return Swapped(
@@ -276,6 +282,6 @@ def many(
             steps_back(found, there.flow.source),
             [end - begin for begin, end in spans],
             arrivals.p99(spans),
-            arrivals.p99(rests),
+            arrivals.p99([(end + rest_s / 4, end + rest_s) for _, end in spans]),
             memory,
         )
