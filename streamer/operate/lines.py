@@ -94,8 +94,8 @@ def written(output: Any) -> str:
     if isinstance(output, Mapping) and "output" in output and "item" in output:
         return f"#{output['item']} {written(output['output'])}"
     if isinstance(output, Mapping) and isinstance(output.get("score"), int | float):
-        told = [output.get(key) for key in ("label", "entity_group", "entity", "word")]
-        named = "".join(f"{_short(str(part))} " for part in told if part is not None)
+        parts = [output.get(key) for key in ("label", "entity_group", "entity", "word")]
+        named = "".join(f"{_short(str(part))} " for part in parts if part is not None)
         return f"{named}{output['score']:.3g}{_box(output.get('box'))}"
     if isinstance(output, Mapping) and len(output) == 1:
         (text,) = output.values()
