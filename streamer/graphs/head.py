@@ -126,14 +126,16 @@ def with_head(  # noqa: PLR0913 - the parts of a head
     named = {"W": _free("head.weights", taken), "b": _free("head.bias", taken)}
     graph.initializer.append(numpy_helper.from_array(weights.astype(np.float32), named["W"]))
     graph.initializer.append(numpy_helper.from_array(bias.astype(np.float32), named["b"]))
-    last = head.output if after == "none" else product
+    scores = head.output if after == "none" else product
     nodes = [
         helper.make_node("Flatten", [head.features], [flat], axis=1),
-        helper.make_node("Gemm", [flat, named["W"], named["b"]], [last], transB=1),
+        helper.make_node("Gemm", [flat, named["W"], named["b"]], [scores], transB=1),
     ]
     if after != "none":
-        kind, axis = ("Softmax", {"axis": 1}) if after == "softmax" else ("Sigmoid", {})
-        nodes.append(helper.make_node(kind, [product], [head.output], **axis))
+        last = helper.make_node("Sigmoid", [product], [head.output])
+        if after == "softmax":
+            last = helper.make_node("Softmax", [product], [head.output], axis=1)
+        nodes.append(last)
     graph.node.extend(nodes)
     for one in graph.output:
         if one.name == head.output:

@@ -200,8 +200,8 @@ def _tail(wins: int, trials: int) -> float:
     if trials > _EXACT_UP_TO:
         from math import erfc
 
-        return erfc((wins - 0.5 - trials / 2) / sqrt(trials / 4) / sqrt(2)) / 2
-    return sum(comb(trials, k) for k in range(wins, trials + 1)) / 2**trials
+        return float(erfc((wins - 0.5 - trials / 2) / sqrt(trials / 4) / sqrt(2)) / 2)
+    return float(sum(comb(trials, k) for k in range(wins, trials + 1)) / 2**trials)
 
 
 def _detectable(groups: NDArray[np.float64], alpha: float) -> float:

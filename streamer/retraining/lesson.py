@@ -93,7 +93,7 @@ def cut(  # noqa: PLR0913 - what a lesson depends on
     by_side["train"] = replayed(by_side["train"], replay, seed, since)
     chosen = [one for part in by_side.values() for one in part]
     sides = {side: part_of(store, part) for side, part in by_side.items()}
-    seen = {label for side in ("train", "validation") for label in sides[side].truths}  # type: ignore[index]
+    seen = {label for side in ("train", "validation") for label in sides[side].truths}
     test = set(sides["test"].truths)
     new = sorted((seen | test) - set(known))
     return Lesson(

@@ -108,7 +108,9 @@ class Runner:
 def _stacked(rows: Sequence[NDArray[np.float32] | None]) -> Floats:
     width = next((len(row) for row in rows if row is not None), 0)
     missing = np.full(width, np.nan, np.float32)
-    return np.stack([missing if row is None else row for row in rows]) if rows else np.zeros((0, 0))
+    if not rows:
+        return np.zeros((0, 0), np.float32)
+    return np.stack([missing if row is None else row for row in rows])
 
 
 def ratio_of_times(champion: Runner, challenger: Runner, samples: Sequence[Sample]) -> float:

@@ -110,11 +110,7 @@ class Outlet:
                 ensure(self._settings, record.topic)
                 self._partitions[record.topic] = self._producer.partitions(record.topic)
             count = self._partitions[record.topic]
-            place = (
-                partition_for(record.key, count)
-                if record.key is not None
-                else record.source.partition % count
-            )
+            place = partition_for(record, count, "key")
             pending.append(self._producer.append(record, place))
         try:
             self._producer.flush()
