@@ -74,6 +74,23 @@ def test_what_is_wrong_with_a_version_keeps_it_out_and_is_told(site):
         assert made_by(found) == {"1"}
 
 
+def test_a_daemon_that_starts_takes_the_version_before_if_what_is_deployed_does_not_load(site):
+    with fleet(site, "at-least-once") as there:
+        versions.add(there.registry, "1")
+        versions.add(there.registry, "2", "corrupt")
+        there.promote("1")
+        there.promote("2")
+        daemon = there.daemon().ready()
+        state = there.state(daemon)
+        assert (state["version"], state["wanted"], state["state"]) == ("1", "2", "failed")
+        assert "is not the file that model.yaml names" in state["reason"]
+        assert daemon.stop() == 0
+        there.promote("3")
+        neither = there.daemon()
+        assert neither.process.wait(60) == 2
+        assert "is not the file that model.yaml names" in neither.text.splitlines()[-1]
+
+
 def test_an_operator_promotes_waits_and_goes_back(site):
     with fleet(site, "at-least-once") as there:
         for number in ("1", "2"):
