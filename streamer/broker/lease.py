@@ -6,6 +6,7 @@ from kafka import KafkaConsumer, errors
 
 from streamer.broker.connection import client_settings
 from streamer.broker.failures import broker_error
+from streamer.broker.joins import Assignor
 from streamer.config.settings import KafkaSettings
 
 
@@ -29,7 +30,11 @@ class Lease:
                 heartbeat_interval_ms=int(kafka.heartbeat_interval * 1000),
                 max_poll_interval_ms=int(kafka.max_poll_interval * 1000),
                 allow_auto_create_topics=False,
+                # Whoever holds the lease keeps it while others come and go.
+                partition_assignment_strategy=(Assignor,),
             )
+            for assignor in self._client._coordinator._assignors.values():  # noqa: SLF001
+                assignor.owned = self._client._subscription.assigned_partitions  # noqa: SLF001
         except errors.KafkaError as error:
             raise broker_error(error, f"joining the group {group}") from error
 

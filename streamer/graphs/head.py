@@ -26,6 +26,7 @@ _BEHIND = (
     "Squeeze",
     "Sub",
 )
+_FOLDED = ("Cast", "Identity", "Transpose")
 _FLAT = 2
 After = Literal["none", "softmax", "sigmoid"]
 
@@ -208,7 +209,21 @@ def _constants(graph: Any) -> dict[str, NDArray[Any]]:
             values = [one for one in node.attribute if one.name == "value"]
             if values:
                 found[node.output[0]] = numpy_helper.to_array(values[0].t)
+        elif node.op_type in _FOLDED and node.input[0] in found:
+            found[node.output[0]] = _folded(node, found[node.input[0]])
     return found
+
+
+def _folded(node: Any, value: NDArray[Any]) -> NDArray[Any]:
+    """Compute what a node makes of a constant: weights are often stored smaller, or turned."""
+    from onnx import helper
+
+    settings = {one.name: one for one in node.attribute}
+    if node.op_type == "Transpose":
+        return value.transpose(list(settings["perm"].ints) if "perm" in settings else None)
+    if node.op_type == "Cast":
+        return value.astype(helper.tensor_dtype_to_np_dtype(settings["to"].i))
+    return value
 
 
 def _prune(graph: Any) -> None:

@@ -1,6 +1,7 @@
 """One of many sidecars works."""
 
 from threading import Event, Thread
+from time import monotonic
 
 import structlog
 
@@ -10,6 +11,7 @@ from streamer.errors import StreamerError
 
 _LOOK_EVERY_S = 1.0
 _STOPPED_WITHIN_S = 10.0
+_REBALANCED_WITHIN_S = 3.0
 
 
 class Held:
@@ -39,11 +41,13 @@ class Held:
                 lease = Lease(
                     self._settings.kafka, self._group, self._settings.deployments.events_topic
                 )
+                seen = monotonic()
                 try:
                     while not self._stopping.is_set():
                         if lease.held(_LOOK_EVERY_S):
                             self.mine.set()
-                        else:
+                            seen = monotonic()
+                        elif monotonic() - seen > _REBALANCED_WITHIN_S:
                             self.mine.clear()
                         tries = 0
                 finally:

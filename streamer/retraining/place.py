@@ -39,8 +39,8 @@ class Place:
             raise self._failed(path, error) from error
         return content
 
-    def write(self, path: str, content: bytes) -> None:
-        """Write a file, in the place of what is there.
+    def write(self, path: str, content: bytes, *, new: bool = False) -> None:
+        """Write a file, in the place of what is there; if `new`, only where nothing is.
 
         Raises:
             DownloadError: the place does not take it.
@@ -49,14 +49,19 @@ class Place:
         try:
             self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
             if not self._local:
-                self._fs.pipe_file(target, content)  # an object is there once it is whole
+                # an object is there once it is whole
+                self._fs.pipe_file(target, content, mode="create" if new else "overwrite")
                 return
             part = f"{target}.{secrets.token_hex(4)}.part"
             with open(part, "wb") as stream:  # noqa: PTH123 - a path of the file system's
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.replace(part, target)  # noqa: PTH105
+            if new:
+                os.link(part, target)
+                os.unlink(part)  # noqa: PTH108
+            else:
+                os.replace(part, target)  # noqa: PTH105
         except Exception as error:
             raise self._failed(path, error) from error
 

@@ -149,7 +149,8 @@ class Store:
         )
         out = io.BytesIO()
         parquet().write_table(table, out, compression="zstd")
-        self._place.write(f"{_SHARDS}/{name}", out.getvalue())
+        # another sidecar that believes to be the one must not be overwritten
+        self._place.write(f"{_SHARDS}/{name}", out.getvalue(), new=True)
 
 
 def _schema() -> Any:

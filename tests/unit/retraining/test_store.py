@@ -3,6 +3,7 @@
 import pytest
 from support.labelling import label
 
+from streamer.errors import DownloadError
 from streamer.labels import Withdrawal
 from streamer.records import Text
 from streamer.retraining.config import Split
@@ -35,7 +36,7 @@ def test_what_was_written_is_read_with_the_positions_to_go_on_from(place):
 def test_a_shard_that_a_kill_left_half_written_does_not_count(place, tmp_path, monkeypatch):
     store = Store(place)
     store.append([row("1")], {0: 1}, {})
-    monkeypatch.setattr("streamer.retraining.place.os.replace", lambda *_: 1 / 0)
+    monkeypatch.setattr("streamer.retraining.place.os.link", lambda *_: 1 / 0)
     with pytest.raises(Exception, match="division"):
         store.append([row("2")], {0: 2}, {})
     monkeypatch.undo()
@@ -81,3 +82,11 @@ def test_what_a_killed_compaction_has_left_is_passed_over_and_removed(place, tmp
     again.compact()
     assert len(list((tmp_path / "set" / "shards").glob("*.parquet"))) == 1
     assert sorted(one.name for one in Store(place).rows()) == ["1", "2", "3"]
+
+
+def test_of_two_that_believe_to_be_the_one_the_second_overwrites_nothing(place):
+    one, other = Store(place), Store(place)
+    one.append([row("1")], {0: 1}, {})
+    with pytest.raises(DownloadError, match="FileExistsError"):
+        other.append([row("2")], {0: 1}, {})
+    assert [found.name for found in Store(place).rows()] == ["1"]
