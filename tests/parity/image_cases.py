@@ -17,7 +17,6 @@ _CLASSIFIERS = (
     "ResNet",
     "BiT",
     "RegNet",
-    "MobileNet V1",
     "MobileNet V2",
     "EfficientNet",
     "MobileViT",

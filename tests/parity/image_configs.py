@@ -124,18 +124,6 @@ CLASSIFIERS: dict[str, tuple[str, dict[str, Any], str, dict[str, Any]]] = {
         "ConvNextImageProcessor",
         {"size": {"shortest_edge": SIDE}, "crop_pct": 0.875},
     ),
-    "MobileNet V1": (
-        "MobileNetV1Config",
-        {
-            "image_size": SIDE,
-            "depth_multiplier": 0.25,
-            "min_depth": 8,
-            "initializer_range": 0.3,
-            "layer_norm_eps": 1e-5,
-        },
-        "MobileNetV1ImageProcessor",
-        _EDGE,
-    ),
     "MobileNet V2": (
         "MobileNetV2Config",
         {"image_size": SIDE, "depth_multiplier": 0.25, "min_depth": 8},
