@@ -15,7 +15,6 @@ _CLASSIFIERS = (
     "ConvNeXT",
     "ConvNeXT V2",
     "ResNet",
-    "BiT",
     "RegNet",
     "MobileNet V2",
     "EfficientNet",

@@ -112,12 +112,6 @@ CLASSIFIERS: dict[str, tuple[str, dict[str, Any], str, dict[str, Any]]] = {
         "ConvNextImageProcessor",
         {"size": {"shortest_edge": SIDE}, "crop_pct": 0.875},
     ),
-    "BiT": (
-        "BitConfig",
-        {**FOUR, "embedding_size": 16, "num_groups": 4},
-        "BitImageProcessor",
-        _EDGE,
-    ),
     "RegNet": (
         "RegNetConfig",
         {**FOUR, "embedding_size": 16, "groups_width": 8},

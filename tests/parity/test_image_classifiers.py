@@ -14,10 +14,6 @@ TASK = "image-classification"
 NAMES = [name for task, name in CASES if task == TASK]
 FEATURES = "image-feature-extraction"
 EXACT = 1e-4
-# What no exporter or runtime answers rightly; a test fails when one learns it.
-NOT_OVER_ONNX = {
-    "BiT": "no: ONNX Runtime's optimiser changes layers that normalise their own weights"
-}
 
 Scores = list[dict[str, float]]
 
@@ -95,17 +91,11 @@ def test_a_classifier_answers_as_transformers_does(name, made, tmp_path, parity_
     assert exact < EXACT
     off = end_to_end(over_torch, wanted, tolerance)
     to = tmp_path / "onnx"
-    exact_onnx: float | str
-    if name in NOT_OVER_ONNX:
-        with pytest.raises(AssertionError, match="written, but"):
-            exported(model, pixels, ["logits"], folder, to)
-        exact_onnx, exporter = NOT_OVER_ONNX[name], "Torch only"
-    else:
-        exporter = exported(model, pixels, ["logits"], folder, to).exporter
-        over_onnx = streamed(to, TASK, top_k=len(wanted[0]))
-        exact_onnx = from_tensors(over_onnx, pixels.numpy(), model)
-        assert exact_onnx < EXACT
-        end_to_end(over_onnx, wanted, tolerance)
+    exporter = exported(model, pixels, ["logits"], folder, to).exporter
+    over_onnx = streamed(to, TASK, top_k=len(wanted[0]))
+    exact_onnx = from_tensors(over_onnx, pixels.numpy(), model)
+    assert exact_onnx < EXACT
+    end_to_end(over_onnx, wanted, tolerance)
     breaks = {}
     for mistake, wrong in over_torch.mistaken().items():
         breaks[mistake] = distance(wanted, of(wrong.answers(jpegs())))
