@@ -145,7 +145,7 @@ class _Repository:
 def _client() -> Any:
     try:
         import huggingface_hub
-        from huggingface_hub.utils import disable_progress_bars
+        from huggingface_hub.utils.tqdm import disable_progress_bars
     except ImportError as error:
         raise ConfigError(
             "models of the Hugging Face hub need its client: pip install 'streamer[hub]'"
