@@ -175,10 +175,11 @@ def _grouped(gains: NDArray[np.float64], clusters: Sequence[str]) -> NDArray[np.
 def _interval(groups: NDArray[np.float64], alpha: float, seed: int) -> tuple[float, float]:
     """Bound the mean gain on both sides, each false with probability alpha."""
     rng = np.random.default_rng(seed)
-    count = len(groups)
+    # Groups of equal gain and size are drawn as one kind: the same draw, of far fewer numbers.
+    kinds, counts = np.unique(groups, axis=0, return_counts=True)
     means = []
     for _ in range(0, _DRAWS, _CHUNK):
-        drawn = rng.multinomial(count, np.full(count, 1 / count), size=_CHUNK) @ groups
+        drawn = rng.multinomial(len(groups), counts / len(groups), size=_CHUNK) @ kinds
         means.append(drawn[:, 0] / drawn[:, 1])
     found = np.concatenate(means)
     return float(np.quantile(found, alpha)), float(np.quantile(found, 1 - alpha))

@@ -54,7 +54,7 @@ def test_of_500_series_of_retrainings_without_a_true_difference_at_most_5_percen
         chances = np.full(count, 0.5)
         known = frozenset(truths)
         first = [t if good else "wrong" for t, good in zip(truths, champion, strict=True)]
-        for look in range(1, 21):  # twenty challengers against one held-out set
+        for look in range(1, 11):  # ten challengers against one held-out set
             redrawn = rng.random(count) < 0.3
             good = np.where(redrawn, rng.random(count) < 0.8, champion)
             second = [t if g else "wrong" for t, g in zip(truths, good, strict=True)]
