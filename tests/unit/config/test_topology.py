@@ -103,8 +103,10 @@ WRONG = {
     "a format that is none": (
         "format: image",
         "format: imag",
-        ":4: source.format: expected 'image', 'text', 'json', 'avro', 'protobuf', 'json-schema' or 'cloudevents'; "
-        "got 'imag'; did you mean 'image'?",
+        (
+            ":4: source.format: expected 'image', 'text', 'json', 'avro', 'protobuf', "
+            "'json-schema' or 'cloudevents'; got 'imag'; did you mean 'image'?"
+        ),
     ),
     "a duration without unit": (
         "max_wait: 5ms",
