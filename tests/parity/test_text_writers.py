@@ -78,7 +78,7 @@ def test_texts_are_written_as_by_transformers(name, ask, tmp_path, parity_row):
         ids not in (row[1 : 1 + len(ids)], row[: len(ids)])
         for row, ids in zip(missed, model.ids[: len(missed)], strict=True)
     )
-    assert off >= len(SENTENCES) // 2
+    assert off >= len(SENTENCES) // 4
     breaks = {"a word dropped": f"{off} of {len(SENTENCES)} answers"}
     breaks |= other_language(name, ask, model)
     parity_row(
@@ -107,7 +107,7 @@ def other_language(name: str, ask: Any, model: Written) -> dict[str, str]:
         answer[0]["translation_text"] != text
         for answer, text in zip(answers, model.texts, strict=True)
     )
-    assert off >= len(TEXTS) // 2
+    assert off >= len(TEXTS) // 4
     return {"another language or prefix": f"{off} of {len(TEXTS)} answers"}
 
 
@@ -175,7 +175,7 @@ def test_pictures_are_described_as_by_transformers(name, ask, tmp_path, parity_r
 
     swapped = asked.answers([Image(np.ascontiguousarray(p[:, :, ::-1])) for p in drawn])
     off = sum(one != other for one, other in zip(swapped, answers, strict=True))
-    assert off >= len(drawn) // 2
+    assert off >= len(drawn) // 4
     parity_row(
         name,
         "image-to-text",
