@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+import yaml
 from support.daemon import Daemon, Daemons
 from support.topics import Got, Sent, Topics
 from support.versions import version
@@ -16,11 +17,12 @@ from support.waiting import eventually
 
 from streamer.broker import Producer
 from streamer.config import Settings
-from streamer.config.settings import DeploymentSettings, KafkaSettings
+from streamer.config.settings import DeploymentSettings, KafkaSettings, ModelSettings
 from streamer.deployments import Deployment, Ledger, rolling_back
 from streamer.deployments.counts import labelled
 from streamer.deployments.ledger import event_record, send
-from streamer.deployments.rollout import KeySplit, Rollout, trying
+from streamer.deployments.rollout import KeySplit, Mode
+from streamer.operate.rollout import Asked, TakenBackError, await_end, begin
 
 TEXTS = (b"good fine", b"awful bad", b"fine", b"bad")
 LABELS = ("good", "bad", "good", "bad")
@@ -34,8 +36,9 @@ class Fleet:
         name = uuid4().hex[:8]
         names = DeploymentSettings(topic=f"deployments-{name}", events_topic=f"events-{name}")
         kafka = KafkaSettings(bootstrap_servers=topics.brokers)
-        self.settings = Settings(kafka=kafka, deployments=names)
         self.topics, self.models = topics, daemons.folder / "models"
+        models = ModelSettings(dir=self.models)
+        self.settings = Settings(kafka=kafka, deployments=names, models=models)
         self.source = topics.make(4)
         self.sink = f"{self.source}.out"
         made = (self.sink, f"{self.sink}.deadletters", f"{self.sink}.shadow")
@@ -79,12 +82,13 @@ class Fleet:
         ]
         self.sent += self.topics.send(self.source, records)
 
-    def begin(self, candidate: str, kind: str, **rollout) -> Deployment:
-        """Add a version, and put it beside the champion."""
+    def begin(self, candidate: str, kind: str, *, mode: Mode, share: str, **rules) -> Deployment:
+        """Add a version, and put it beside the champion, as `streamer models rollout` does."""
         version(self.models, "mood", candidate, kind)
-        given = Rollout.model_validate({"max_time": WINDOW, **rollout})
-        decide = trying(candidate, given, by="ann", expected="1")
-        return self.ledger.change("mood", given.mode, decide)
+        file = self.models / "rules.yaml"
+        file.write_text(yaml.safe_dump(rules))
+        asked = Asked("mood", candidate, mode, share, WINDOW, file, expected="1", by="ann")
+        return begin(asked, self.settings)
 
     def ended(self) -> bool:
         """Send more, and look whether the rollout has ended."""
@@ -134,8 +138,10 @@ def test_a_canary_that_gives_no_numbers_is_taken_back_and_each_key_stays_on_its_
 
 
 def test_a_canary_that_is_ten_times_slower_is_taken_back(fleet):
-    fleet.begin("3", "slow", mode="canary", share="30%")
+    begun = fleet.begin("3", "slow", mode="canary", share="30%")
     assert "latency: the candidate takes" in fleet.taken_back()
+    with pytest.raises(TakenBackError, match=r"mood 3 does not serve: version 1, .* the rules"):
+        await_end("mood", begun, fleet.settings)
 
 
 def test_a_canary_with_wrong_answers_is_taken_back_by_what_labels_say(fleet):
@@ -190,12 +196,14 @@ def test_of_two_versions_in_an_ab_test_a_person_decides(fleet):
 def test_after_the_deciders_death_another_daemon_decides_on_the_counts_of_both(fleet):
     [decider] = [name for name, told in fleet.status().items() if told["decider"]["decides"]]
     [other] = set(fleet.daemons) - {decider}
-    fleet.begin("7", "good", mode="canary", share="50%", error_floor="5%", max_latency_ratio=20)
+    rules = {"error_floor": "5%", "max_latency_ratio": 20}
+    begun = fleet.begin("7", "good", mode="canary", share="50%", **rules)
     fleet.send(400)
     fleet.daemons[decider].kill()
     eventually(fleet.ended, "the canary is promoted", every=0.5)
     now = fleet.ledger.read()["mood"]
     assert (now.champion, now.previous) == ("7", "1")
+    assert await_end("mood", begun, fleet.settings) == now
     assert now.by.startswith(f"the rules, on {other}/")
     assert "latency: the candidate takes" in now.reason
     assert fleet.daemons[other].stop() == 0
