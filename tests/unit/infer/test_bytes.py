@@ -60,7 +60,9 @@ def test_the_bytes_of_one_picture_are_no_batch(version):
     check_fit(built, session)
     assert session.max_batch == 1
     given = np.frombuffer(bytes([3, 51, 0, 7]), np.uint8)
-    assert session.run({"x": given})["y"].tolist() == [[float(np.float32(51 * np.float32(1 / 255)))]]
+    assert session.run({"x": given})["y"].tolist() == [
+        [float(np.float32(51 * np.float32(1 / 255)))]
+    ]
 
 
 def test_bytes_stay_bytes_between_processes():
