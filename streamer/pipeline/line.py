@@ -1,6 +1,6 @@
 """A topology at work: its stages joined, cut into threads, and watched."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from threading import Event, Thread
@@ -247,13 +247,16 @@ class Line:
             self._at_once.is_set,
             self._caution.note,
             self._events.transaction,
+            interval=topology.commit_interval,
+            most_records=topology.wave.max_records,
         )
         return self._exactly_once.published
 
-    def _ready_wave(self) -> Wave | None:
-        """Take a further encoded wave, if one waits before the publish stage."""
+    def _ready_wave(self, taken: Sequence[Wave], seconds: float) -> Wave | None:
+        """Take a further encoded wave; wait for it only if there is more in the line."""
         inbox: Channel[Wave] = self._stages[-1].inbox
-        return inbox.get_nowait()
+        more = self.budget.taken_bytes > sum(wave.cost_bytes for wave in taken)
+        return inbox.get_within(seconds if more else 0.0)
 
     def _committed(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
         topics = {partition.topic for partition in partitions}

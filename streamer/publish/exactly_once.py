@@ -28,10 +28,13 @@ class ExactlyOnce:
         open_producer: makes a transactional producer, which settles what its predecessor left.
         gate: which partitions may be published, and as which member.
         committed: reads the settled positions of partitions.
-        ready: takes a further wave that is there already, without waiting.
+        ready: given the waves taken so far and seconds, takes a further one as soon as it is
+            there, waiting no longer than that, and not at all if nothing more is in the line.
         stopping: asked between tries; true gives up what can't be sent now.
         note: gives what is kept beside a partition's position.
         ended: told the outcome of each transaction, `committed` or `aborted`.
+        interval: seconds for which a transaction gathers waves at the most.
+        most_records: records after which it gathers no more.
         sleep: seconds between tries; passed in by tests.
     """
 
@@ -41,13 +44,17 @@ class ExactlyOnce:
         open_producer: Callable[[], Producer],
         gate: Gate,
         committed: Callable[[Iterable[TopicPartition]], Mapping[TopicPartition, int]],
-        ready: Callable[[], Wave | None],
+        ready: Callable[[Sequence[Wave], float], Wave | None],
         stopping: Callable[[], bool],
         note: Note = no_note,
         ended: Callable[[str], None] = lambda _outcome: None,
         *,
+        interval: float = 0.0,
+        most_records: int = 100_000,
         sleep: Callable[[float], None] = sleep,
     ) -> None:
+        self._interval = interval
+        self._most_records = most_records
         self._outlet = outlet
         self._open = open_producer
         self._gate = gate
@@ -62,16 +69,26 @@ class ExactlyOnce:
         self.open_since: float | None = None
 
     def published(self, waves: Iterable[Wave]) -> Iterator[Wave]:
-        """Publish waves as they come, those that are there together in one transaction."""
+        """Publish waves as they come, those of an interval together in one transaction."""
         try:
             for first in waves:
-                batch = [first]
-                while (more := self._ready()) is not None:
-                    batch.append(more)
+                batch = self._gathered(first)
                 self._transact(batch)
                 yield from batch
         finally:
             self._producer.close()
+
+    def _gathered(self, first: Wave) -> list[Wave]:
+        """Take what comes within the interval; a line with nothing more in it commits at once."""
+        batch, records = [first], len(first.items)
+        until = monotonic() + self._interval
+        while records < self._most_records:
+            more = self._ready(batch, max(until - monotonic(), 0.0))
+            if more is None:
+                break
+            batch.append(more)
+            records += len(more.items)
+        return batch
 
     def _transact(self, waves: Sequence[Wave]) -> None:
         """Try until the waves are committed, or are no longer ours."""

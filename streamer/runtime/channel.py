@@ -46,9 +46,10 @@ class Channel(Generic[Item]):
         with self._changed:
             return len(self._items) < self._capacity or self._closed
 
-    def get_nowait(self) -> Item | None:
-        """Take an item if one is there."""
+    def get_within(self, seconds: float) -> Item | None:
+        """Take an item if one is there, or comes soon enough."""
         with self._changed:
+            self._changed.wait_for(lambda: self._items or self._closed, timeout=seconds)
             return self._take() if self._items else None
 
     def __iter__(self) -> Iterator[Item]:

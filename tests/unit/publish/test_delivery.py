@@ -51,7 +51,7 @@ class Delivery(RuleBasedStateMachine):
             self.cluster.open,
             self.assignment,
             self.cluster.committed,
-            lambda: self.offered.popleft() if self.offered else None,
+            lambda _taken, _wait: self.offered.popleft() if self.offered else None,
             lambda: False,
             sleep=self.pause,
         )

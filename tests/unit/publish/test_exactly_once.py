@@ -29,10 +29,11 @@ class Gate:
 
 
 class Publisher:
-    def __init__(self, limits=None):
+    def __init__(self, limits=None, interval=0.0, most_records=100):
         self.cluster = Cluster()
         self.gate = Gate({at(0): 1, at(1): 1}, Membership("me", 1))
         self.waiting = []
+        self.waits = []
         self.slept = []
         self.stopping = False
         self.outcomes = []
@@ -42,12 +43,18 @@ class Publisher:
             self.cluster.open,
             self.gate,
             self.cluster.committed,
-            lambda: self.waiting.pop(0) if self.waiting else None,
+            self._ready,
             lambda: self.stopping,
             ended=self.outcomes.append,
+            interval=interval,
+            most_records=most_records,
             sleep=self._sleep,
         )
         self.on_sleep = lambda: None
+
+    def _ready(self, taken, seconds):
+        self.waits.append((len(taken), seconds))
+        return self.waiting.pop(0) if self.waiting else None
 
     def _sleep(self, seconds):
         assert not self.gate.open  # a revocation never waits for a pause
@@ -278,3 +285,14 @@ def test_a_wave_of_dropped_records_commits_their_positions(publisher):
     publisher.publish(dropped)
     assert publisher.cluster.positions == {at(0): 3}
     assert publisher.offsets() == {}
+
+
+def test_a_transaction_gathers_for_its_interval_and_no_more_than_it_may():
+    publisher = Publisher(interval=60.0, most_records=5)
+    encoded = list(publisher.encoder.encoded([wave({0: [n, n + 1]}) for n in range(0, 10, 2)]))
+    publisher.waiting = encoded[1:]
+    published = publisher.stage.published([encoded[0]])
+    assert len(list(published)) == 3  # two, four, six: that is enough
+    assert publisher.outcomes == ["committed"]
+    assert [taken for taken, _ in publisher.waits] == [1, 2]
+    assert all(59 < seconds <= 60 for _, seconds in publisher.waits)

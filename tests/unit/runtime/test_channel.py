@@ -147,8 +147,8 @@ def test_room_is_told_before_it_is_needed():
     assert channel.has_room()
     channel.put(1)
     assert not channel.has_room()
-    assert channel.get_nowait() == 1
-    assert channel.get_nowait() is None
+    assert channel.get_within(0) == 1
+    assert channel.get_within(0) is None
     assert channel.has_room()
     channel.put(2)
     channel.close()
@@ -245,3 +245,14 @@ def test_a_budget_notices_that_too_much_is_given_back():
     budget.take(3)
     with pytest.raises(ValueError, match="1 bytes more"):
         budget.give_back(4)
+
+
+def test_an_item_is_waited_for_within_a_time_and_no_longer_than_the_channel_lives():
+    channel = Channel(1)
+    writer = Thread(target=channel.put, args=(7,))
+    writer.start()
+    assert channel.get_within(5) == 7
+    writer.join(5)
+    assert channel.get_within(0.01) is None
+    channel.close()
+    assert channel.get_within(60) is None

@@ -97,7 +97,7 @@ class Member:
                 lambda partitions: kafka.committed(
                     self.topology.group, {p.topic for p in partitions}
                 ),
-                lambda: self.offered.popleft() if self.offered else None,
+                lambda _taken, _wait: self.offered.popleft() if self.offered else None,
                 lambda: False,
                 self.caution.note,
                 sleep=self.pause,
