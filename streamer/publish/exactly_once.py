@@ -7,6 +7,7 @@ only what lies behind them published again.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import inf
 from time import monotonic, sleep
 
 import structlog
@@ -54,6 +55,7 @@ class ExactlyOnce:
         sleep: Callable[[float], None] = sleep,
     ) -> None:
         self._interval = interval
+        self._took_s = inf
         self._most_records = most_records
         self._outlet = outlet
         self._open = open_producer
@@ -73,15 +75,21 @@ class ExactlyOnce:
         try:
             for first in waves:
                 batch = self._gathered(first)
+                began = monotonic()
                 self._transact(batch)
+                self._took_s = monotonic() - began
                 yield from batch
         finally:
             self._producer.close()
 
     def _gathered(self, first: Wave) -> list[Wave]:
-        """Take what comes within the interval; a line with nothing more in it commits at once."""
+        """Take what comes within the interval; a line with nothing more in it commits at once.
+
+        Where a transaction takes longer than that, waves gather by themselves; to take more would
+        only make the next one longer, up to the broker's limit.
+        """
         batch, records = [first], len(first.items)
-        until = monotonic() + self._interval
+        until = monotonic() + (self._interval if self._took_s < self._interval else 0.0)
         while records < self._most_records:
             more = self._ready(batch, max(until - monotonic(), 0.0))
             if more is None:

@@ -290,9 +290,19 @@ def test_a_wave_of_dropped_records_commits_their_positions(publisher):
 def test_a_transaction_gathers_for_its_interval_and_no_more_than_it_may():
     publisher = Publisher(interval=60.0, most_records=5)
     encoded = list(publisher.encoder.encoded([wave({0: [n, n + 1]}) for n in range(0, 10, 2)]))
-    publisher.waiting = encoded[1:]
-    published = publisher.stage.published([encoded[0]])
-    assert len(list(published)) == 3  # two, four, six: that is enough
-    assert publisher.outcomes == ["committed"]
+    published = publisher.stage.published(encoded[:2])
+    next(published)
+    assert publisher.waits == [(1, 0.0)]  # how long a transaction takes is not known yet
+    publisher.waits.clear()
+    publisher.waiting = encoded[2:]
+    assert len(list(published)) == 3  # two, four, six: enough
+    assert publisher.outcomes == ["committed", "committed"]
     assert [taken for taken, _ in publisher.waits] == [1, 2]
     assert all(59 < seconds <= 60 for _, seconds in publisher.waits)
+
+
+def test_a_slow_transaction_gathers_nothing_more():
+    publisher = Publisher(interval=1e-9)
+    encoded = list(publisher.encoder.encoded([wave({0: [n]}) for n in range(2)]))
+    list(publisher.stage.published(encoded))
+    assert publisher.waits == [(1, 0.0), (1, 0.0)]
