@@ -15,7 +15,9 @@ from faults.ledger import Crash, Verdict, repeated
 from faults.proxy import Mode, Proxy
 from streamer.embedded import EmbeddedCluster
 
-_OPEN_S = 3.0
+_OPEN_S = 5.0
+_WITHIN = 0.8
+_ARRIVES_S = 0.3
 _UNDER_WAY_S = 1.5
 """What a process has sent has arrived and is done by then; below the session timeout."""
 
@@ -78,7 +80,7 @@ def kills(
         flow.at_work()
         while len(crashes) < times or sum(map(bool, doubts)) < in_flight:
             assert len(crashes) < 4 * times, f"only {doubts} of the kills hit work in flight"
-            _random_moment(flow, chance)
+            _random_moment(flow, daemon, chance)
             at = time.monotonic()
             daemon.kill()
             doubts.append(flow.watch.in_doubt() if delivery == "exactly-once" else 1)
@@ -96,14 +98,23 @@ def kills(
     return Outcome("kill -9", delivery, found, len(crashes), hit, recovered, unexplained, notes)
 
 
-def _random_moment(flow: Flow, chance: random.Random) -> None:
-    """Wait a random time; every other time, where there are transactions, for an open one."""
+def _random_moment(flow: Flow, daemon: Daemon, chance: random.Random) -> None:
+    """Wait a random time; mostly, where there are transactions, stop the process within one.
+
+    A process that is stopped before it is killed does nothing in between: what is open when it
+    stops is open when it dies, and looking on is never too late.
+    """
     time.sleep(chance.uniform(0, 1.5))
-    if flow.delivery == "exactly-once" and chance.random() < 0.7:
-        deadline = time.monotonic() + _OPEN_S
-        while time.monotonic() < deadline and not flow.watch.in_doubt():
-            pass
-        time.sleep(chance.uniform(0, 0.01))
+    if flow.delivery == "at-least-once" or chance.random() > _WITHIN:
+        return
+    deadline = time.monotonic() + _OPEN_S
+    while time.monotonic() < deadline and daemon.process.poll() is None:
+        if flow.watch.in_doubt():
+            daemon.process.send_signal(signal.SIGSTOP)
+            time.sleep(_ARRIVES_S)
+            if flow.watch.in_doubt():
+                return
+            daemon.process.send_signal(signal.SIGCONT)
 
 
 def comings(

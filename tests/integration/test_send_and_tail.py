@@ -164,7 +164,7 @@ def test_tail_shows_only_what_comes_and_ends_cleanly_when_interrupted(broker, st
                 break
         assert line.rstrip().endswith(b"new")
         tail.send_signal(2)
-        assert tail.wait(10) == 0
+        assert tail.wait(60) == 0
         assert tail.stderr.read() == b""
     finally:
         tail.kill()
