@@ -7,31 +7,9 @@ it is assigned, revoked, lost or rewound; what was read under another epoch is n
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from threading import Condition
-from typing import Protocol
 
-from streamer.records import TopicPartition, Wave
-
-
-class Membership(Protocol):
-    """Name and generation that the broker fences by."""
-
-    member_id: str
-    generation_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Permit:
-    """What may be published now, taken in one look.
-
-    Attributes:
-        epochs: the current epoch of each partition that may be published.
-        membership: under which they are ours; None before the first join is over.
-    """
-
-    epochs: Mapping[TopicPartition, int]
-    membership: Membership | None
+from streamer.records import Membership, Permit, TopicPartition, Wave
 
 
 class Assignment:

@@ -15,8 +15,8 @@ import structlog
 from streamer.broker import Note, Producer, backoff, no_note
 from streamer.errors import BrokerError
 from streamer.publish.outlet import Outlet, RefusedError, trouble
-from streamer.publish.ports import Gate, Membership
-from streamer.records import Slice, TopicPartition, Wave
+from streamer.publish.ports import Gate
+from streamer.records import Membership, Slice, TopicPartition, Wave
 
 _EVICTED = "publishing: this process is no member of the group"
 

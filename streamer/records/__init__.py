@@ -1,6 +1,7 @@
 """What moves between the rooms: records, samples, model inputs, answers, waves."""
 
 from streamer.records.item import Answer, Item, Rejection, Stage
+from streamer.records.permit import Membership, Permit
 from streamer.records.record import Headers, OutRecord, Record, TopicPartition
 from streamer.records.sample import Geometry, Image, ModelInput, Pair, Sample, Text, TextPiece
 from streamer.records.trace import Trace
@@ -13,9 +14,11 @@ __all__ = [
     "Headers",
     "Image",
     "Item",
+    "Membership",
     "ModelInput",
     "OutRecord",
     "Pair",
+    "Permit",
     "Record",
     "Rejection",
     "Sample",

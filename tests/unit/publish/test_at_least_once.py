@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from support.cluster import Cluster
 from support.items import at, topology, wave
 
-from streamer.consume.assignment import Permit
 from streamer.encode import Encoder
 from streamer.errors import BrokerError
 from streamer.publish import AtLeastOnce, Outlet
+from streamer.records import Permit
 
 PARTITION = ("out", 0)
 

@@ -5,10 +5,10 @@ import pytest
 from support.cluster import Cluster, Membership
 from support.items import at, topology, wave
 
-from streamer.consume.assignment import Permit
 from streamer.encode import Encoder
 from streamer.errors import BrokerError
 from streamer.publish import ExactlyOnce, Outlet
+from streamer.records import Permit
 
 
 class Gate:
