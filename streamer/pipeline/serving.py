@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from threading import Condition, Event, Thread
 from time import monotonic
+from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -225,14 +226,11 @@ class Serving:
         self._log.info(
             "serves", model=name, version=version, before=before, seconds=round(seconds, 2)
         )
+        self._tell_fleet(name, version, before, outcome="swapped", seconds=seconds)
+
+    def _tell_fleet(self, name: str, version: str, before: str, **what: Any) -> None:
         event = Swapped(
-            at=now(),
-            daemon=self.daemon,
-            model=name,
-            version=version,
-            before=before,
-            outcome="swapped",
-            seconds=seconds,
+            at=now(), daemon=self.daemon, model=name, version=version, before=before, **what
         )
         self.reporter.tell(event.model_dump_json())
 
@@ -253,16 +251,7 @@ class Serving:
         )
         self._metrics.swap_failed(name)
         self._state(name, before, version, "failed", reason)
-        event = Swapped(
-            at=now(),
-            daemon=self.daemon,
-            model=name,
-            version=version,
-            before=before,
-            outcome="failed",
-            reason=reason,
-        )
-        self.reporter.tell(event.model_dump_json())
+        self._tell_fleet(name, version, before, outcome="failed", reason=reason)
 
     def _report(self, valid_s: float) -> str:
         report = Report(
