@@ -1,6 +1,5 @@
 """Tokens back to text."""
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,9 +9,9 @@ from tokenizers import Tokenizer
 from streamer.errors import ConfigError, ModelError
 from streamer.models.manifest import Manifest, TextInput
 from streamer.models.piecewise import PieceNumbers, piece_numbers
+from streamer.models.tokenizer_config import tokenizer_config
 
 _DEFAULT = "tokenizer.json"
-_CONFIG = "tokenizer_config.json"
 _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 # What transformers takes back of the spaces that tokenizers without a decoder of their own leave.
 _TIDIED = {
@@ -57,7 +56,7 @@ class JsonReader:
             raise ModelError(f"{path}: no tokenizer: {error}") from error
         self._decoder: Any = self._tokenizer.decoder
         model = self._tokenizer.model
-        config = _config(path.with_name(_CONFIG))
+        config = tokenizer_config(path)
         self._tidy = (
             bool(config.get("clean_up_tokenization_spaces")) and type(model).__name__ != "BPE"
         )
@@ -127,11 +126,3 @@ def tidied(text: str) -> str:
     for found, meant in _TIDIED.items():
         text = text.replace(found, meant)
     return text
-
-
-def _config(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: is no JSON: {error}") from error
-    return content if isinstance(content, dict) else {}

@@ -3,16 +3,16 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from tokenizers import Encoding, Tokenizer
 from tokenizers.processors import TemplateProcessing
 
 from streamer.errors import ModelError
 from streamer.models.manifest import TextInput
+from streamer.models.tokenizer_config import tokenizer_config
 
 _PAD_TOKENS = ("[PAD]", "<pad>", "<|padding|>", "<blank>")
-_CONFIG = "tokenizer_config.json"
 _NO_LANGUAGES = {*_PAD_TOKENS, "<s>", "</s>", "<unk>", "[CLS]", "[SEP]"}
 
 Written = str | tuple[str, str]
@@ -72,7 +72,7 @@ class Vocabulary:
             raise ModelError(f"{path}: no tokenizer: {error}") from error
         self._places = places
         padding = self._tokenizer.padding or {}
-        config = _config(path.with_name(_CONFIG))
+        config = tokenizer_config(path)
         named = config.get("pad_token")
         names = (named["content"] if isinstance(named, dict) else named, *_PAD_TOKENS)
         known = (self._tokenizer.token_to_id(token) for token in names if token)
@@ -146,11 +146,3 @@ def _piece(part: dict[str, dict[str, str]], old: str, new: str) -> str:
     kind, content = next(iter(part.items()))
     name = f"${content['id']}" if kind == "Sequence" else content["id"]
     return f"{new if name == old else name}:{content['type_id']}"
-
-
-def _config(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: is no JSON: {error}") from error
-    return content if isinstance(content, dict) else {}
