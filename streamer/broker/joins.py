@@ -100,9 +100,11 @@ class Joins:
     """Tells the owner under which name and generation the group has this member.
 
     The client's own generation moves before it is known which partitions are lost; the broker
-    would take their positions under it. And after a generation that passed without this member, or
-    under another name, partitions that the client kept may have been somebody else's meanwhile:
-    they are taken over anew.
+    would take their positions under it. And under another name, partitions that the client kept may
+    have been somebody else's meanwhile: they are taken over anew. Who keeps its name has had a part
+    in every generation, and claimed in each join what it owns: so nobody else had it, although the
+    client may not have come to the end of each. Only of a static member the group does not wait for
+    the join.
 
     Args:
         client: the member.
@@ -128,6 +130,7 @@ class Joins:
         self._coordinator = client._coordinator  # noqa: SLF001 - it has no public word for it
         self._ownership = ownership
         self._known: tuple[str, int] | None = None
+        self._static = client.config["group_instance_id"] is not None
         for assignor in self._coordinator._assignors.values():  # noqa: SLF001
             assignor.owned = client._subscription.assigned_partitions  # noqa: SLF001
 
@@ -176,7 +179,7 @@ class Joins:
     async def last_commit(self, positions: Mapping[TopicPartition, tuple[int, str]]) -> None:
         """Commit what is answered of partitions that go; nobody else has them before we say so.
 
-        Under another name, or when a generation was missed, somebody may have them already.
+        Under another name somebody may have them already.
         """
         found = self._client.group_metadata()
         if not positions or not self._follows((str(found.member_id), int(found.generation_id))):
@@ -189,5 +192,8 @@ class Joins:
             _log.warning("partitions go before their positions are committed", error=repr(error))
 
     def _follows(self, name: tuple[str, int]) -> bool:
-        """Whether no generation passed between the known one and this one."""
-        return self._known is not None and name == (self._known[0], self._known[1] + 1)
+        """Whether nobody else can have had our partitions between the known name and this one."""
+        if self._known is None or name[0] != self._known[0]:
+            return False
+        passed = name[1] - self._known[1]
+        return passed == 1 or (passed > 1 and not self._static)

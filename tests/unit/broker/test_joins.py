@@ -42,11 +42,12 @@ class Coordinator:
 
 
 class Client:
-    def __init__(self):
+    def __init__(self, instance=None):
         self._coordinator = Coordinator()
         self._subscription = SimpleNamespace(assigned_partitions=self.assignment)
         self._net = SimpleNamespace(sleep=asyncio.sleep)
         self.member, self.generation, self.state = "me", 1, MemberState.STABLE
+        self.config = {"group_instance_id": instance}
 
     def group_metadata(self):
         return ConsumerGroupMetadata("g", self.generation, self.member, None, self.state)
@@ -113,21 +114,28 @@ def test_a_membership_is_told_once_when_its_join_is_over(client, owner):
     assert owner.told == [("joined", "me", 1)]
 
 
-def test_the_next_generation_leaves_kept_partitions_alone(joins, client, owner):
-    client.generation = 2
+@pytest.mark.parametrize("generation", [2, 3])
+def test_a_member_under_its_name_keeps_its_partitions(joins, client, owner, generation):
+    client.generation = generation
     joins.notice()
-    assert owner.told == [("joined", "me", 2)]
+    joins.notice()
+    assert owner.told == [("joined", "me", generation)]
 
 
-@pytest.mark.parametrize(("member", "generation"), [("me", 3), ("stranger", 2), ("me", 1)])
+@pytest.mark.parametrize(
+    ("instance", "member", "generation"),
+    [(None, "stranger", 2), (None, "me", 0), ("static", "me", 3), ("static", "stranger", 2)],
+)
 def test_partitions_are_taken_over_anew_where_somebody_may_have_had_them(
-    joins, client, owner, member, generation
+    owner, instance, member, generation
 ):
+    client = Client(instance)
+    joins = Joins(client, owner, 10)
+    joins.notice()
+    owner.told.clear()
     client.member, client.generation = member, generation
     joins.notice()
-    same = (member, generation) == ("me", 1)
-    anew = [("taken", P0), ("assigned", P0), ("joined", member, generation)]
-    assert owner.told == ([] if same else anew)
+    assert owner.told == [("taken", P0), ("assigned", P0), ("joined", member, generation)]
 
 
 def test_whoever_is_no_member_is_told_nothing(joins, client, owner):
@@ -162,11 +170,8 @@ def test_a_revocation_is_held_back_no_longer_than_its_timeout(joins, client, own
     assert owner.told == [("taken", P0)]
 
 
-@pytest.mark.parametrize(("member", "generation"), [("me", 3), ("stranger", 2)])
-def test_nothing_is_committed_of_partitions_that_somebody_may_have(
-    joins, client, member, generation
-):
-    client.member, client.generation = member, generation
+def test_nothing_is_committed_of_partitions_that_somebody_may_have(joins, client):
+    client.member, client.generation = "stranger", 2
     asyncio.run(joins.last_commit({P0: (5, "")}))
     assert client._coordinator.commits == []
 
