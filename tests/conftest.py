@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # what needs no broker does not wait for a client to be impor
     from kafka.admin import KafkaAdminClient
     from support.daemon import Daemons
     from support.topics import Topics
+    from support.world import World
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -142,3 +143,13 @@ def daemons(broker: str, tmp_path: Path) -> "Iterator[Daemons]":
     started = Daemons(broker, tmp_path)
     yield started
     started.close()
+
+
+@pytest.fixture
+def world(topics: "Topics", daemons: "Daemons", broker: str, tmp_path: Path) -> "Iterator[World]":
+    """Topics, a model that knows little, and the file of the sidecar that teaches it."""
+    from support.world import World
+
+    made = World(topics, daemons, broker, tmp_path)
+    yield made
+    made.close()

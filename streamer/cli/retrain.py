@@ -1,6 +1,7 @@
 """`streamer retrain`."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,22 @@ def retrain(
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON Schema of the file, and end.")
     ] = False,
+    withdrawals: Annotated[
+        bool,
+        typer.Option(
+            "--withdrawals",
+            help="List what was withdrawn, with the versions that have learnt from it, and end.",
+        ),
+    ] = False,
+    trained_on: Annotated[
+        str | None,
+        typer.Option(
+            "--trained-on",
+            metavar="NAME",
+            help="List the versions that have learnt from an example, and end.",
+            show_default=False,
+        ),
+    ] = None,
     config: Config = None,
 ) -> None:
     """Learn from a topic of labels, and bring what proves better into service.
@@ -34,6 +51,32 @@ def retrain(
 
         print(json.dumps(retrain_schema(), indent=2))
         return
+    if withdrawals or trained_on is not None:
+        _listed(file.absolute(), trained_on)
+        return
     from streamer.retraining.sidecar import run_sidecar
 
     raise typer.Exit(run_sidecar(file.absolute(), opened(config), now=now, once=once))
+
+
+def _listed(path: Path, name: str | None) -> None:
+    """Print what was withdrawn, or the versions that know an example."""
+    from streamer.retraining.config import load_retrain
+    from streamer.retraining.forgetting import Forgetting, derived_from
+    from streamer.retraining.place import Place
+    from streamer.retraining.plan import place_of_set
+    from streamer.retraining.runs import Runs
+
+    place = Place(place_of_set(load_retrain(path), path))
+    runs = Runs(place)
+    if name is not None:
+        versions = runs.trained_on(name)
+        _print(name, versions, derived_from(versions, runs.all()))
+        return
+    for one in Forgetting(place, runs).listed():
+        _print(f"{one.at} {one.name}", one.versions, one.derived)
+
+
+def _print(what: str, versions: Sequence[str], derived: Sequence[str]) -> None:
+    told = f"learnt by {', '.join(versions)}" if versions else "learnt by no version"
+    print(f"{what}: {told}{'; made of these: ' + ', '.join(derived) if derived else ''}")

@@ -4,7 +4,7 @@ Pure: nothing here reads a topic or a file.
 """
 
 from streamer.labels.accuracy import Answer, Figures, LiveAccuracy
-from streamer.labels.label import Label, Place, Withdrawal, read_label, read_name
+from streamer.labels.label import Label, Place, Withdrawal, place_of, read_label, read_name
 from streamer.labels.requests import Requests, is_random, request_value
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Requests",
     "Withdrawal",
     "is_random",
+    "place_of",
     "read_label",
     "read_name",
     "request_value",

@@ -120,7 +120,7 @@ def read_name(key: bytes | None, step: str | None = None) -> str | None:
     if not key:
         return None
     text = key.decode("utf-8", "replace")
-    place = _place_of(text)
+    place = place_of(text)
     return text if place is None else str(_with_step(place, step))
 
 
@@ -168,7 +168,8 @@ def read_label(record: Record, step: str | None = None) -> Label | Withdrawal:
     )
 
 
-def _place_of(key: str) -> Place | None:
+def place_of(key: str) -> Place | None:
+    """Read the place that a label's key names; None of a key that names something else."""
     parts = key.split("/")
     if not _LEAST_PARTS <= len(parts) <= _MOST_PARTS:
         return None

@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -36,6 +36,7 @@ class Captured:
     _where: dict[Spot, str] = field(default_factory=dict)
     _sizes: dict[str, int] = field(default_factory=dict)
     _held: dict[Spot, Record] = field(default_factory=dict)
+    _forgotten: set[Spot] = field(default_factory=set)
     _since: float = field(default_factory=time.monotonic)
 
     def open(self) -> "Captured":
@@ -51,7 +52,7 @@ class Captured:
         return self
 
     def __contains__(self, spot: Spot) -> bool:
-        return spot in self._where or spot in self._held
+        return spot in self._where or spot in self._held or spot in self._forgotten
 
     def keep(self, record: Record) -> None:
         """Keep a copy."""
@@ -66,13 +67,27 @@ class Captured:
         path = self._where.get(spot)
         if record is None and path is not None:
             for row in _rows(self.place.read(path) or b"", None):
-                if (row["topic"], row["partition"], row["offset"]) == spot:
-                    names, values = row.pop("names"), row.pop("values")
-                    record = Record(**row, headers=tuple(zip(names, values, strict=True)))
+                if _spot(row) == spot:
+                    record = _record(row)
         timestamp = source.get("timestamp")
         if record is None or (timestamp is not None and record.timestamp != timestamp):
             return None
         return record
+
+    def forget(self, spots: Iterable[Spot]) -> None:
+        """Remove copies, and make none again: what they hold was withdrawn."""
+        gone = set(spots)
+        self._forgotten |= gone
+        for spot in gone & set(self._held):
+            del self._held[spot]
+        for path in sorted({self._where[spot] for spot in gone if spot in self._where}):
+            rows = _rows(self.place.read(path) or b"", None)
+            kept = [_record(row) for row in rows if _spot(row) not in gone]
+            if kept:
+                self._write(kept, path)
+                self._where = {spot: at for spot, at in self._where.items() if spot not in gone}
+            else:
+                self._remove(path)
 
     def tidy(self) -> None:
         """Write what is held back for long, and remove what is too old or too much."""
@@ -84,17 +99,24 @@ class Captured:
         for path in sorted(self._sizes):
             if path >= limit + "~" and total <= self.config.max_size:
                 break
-            total -= self._sizes.pop(path)
-            self.place.remove(path)
-            self._where = {spot: at for spot, at in self._where.items() if at != path}
+            total -= self._sizes[path]
+            self._remove(path)
 
     def flush(self) -> None:
         """Write a file of what is held back."""
+        if self._held:
+            path = f"{_FOLDER}/{datetime.now(UTC):%Y%m%d}/{time.time_ns()}.parquet"
+            self._write(list(self._held.values()), path)
+        self._held, self._since = {}, time.monotonic()
+
+    def _remove(self, path: str) -> None:
+        del self._sizes[path]
+        self.place.remove(path)
+        self._where = {spot: at for spot, at in self._where.items() if at != path}
+
+    def _write(self, records: Sequence[Record], path: str) -> None:
         import pyarrow as pa
 
-        records = list(self._held.values())
-        if not records:
-            return
         names = ("topic", "partition", "offset", "timestamp", "key", "value")
         columns: dict[str, list[Any]] = {n: [getattr(r, n) for r in records] for n in names}
         columns["names"] = [[name for name, _ in record.headers] for record in records]
@@ -113,11 +135,18 @@ class Captured:
         )
         out = io.BytesIO()
         parquet().write_table(pa.table(columns, schema=schema), out, compression="zstd")
-        path = f"{_FOLDER}/{datetime.now(UTC):%Y%m%d}/{time.time_ns()}.parquet"
         self.place.write(path, out.getvalue())
         self._sizes[path] = len(out.getvalue())
-        self._where |= dict.fromkeys(self._held, path)
-        self._held, self._since = {}, time.monotonic()
+        self._where |= {(one.topic, one.partition, one.offset): path for one in records}
+
+
+def _spot(row: Mapping[str, Any]) -> Spot:
+    return row["topic"], row["partition"], row["offset"]
+
+
+def _record(row: dict[str, Any]) -> Record:
+    told = {key: value for key, value in row.items() if key not in ("names", "values")}
+    return Record(**told, headers=tuple(zip(row["names"], row["values"], strict=True)))
 
 
 def _rows(content: bytes, columns: list[str] | None) -> list[dict[str, Any]]:

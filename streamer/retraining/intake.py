@@ -19,6 +19,7 @@ from streamer.labels import (
     Requests,
     Withdrawal,
     is_random,
+    place_of,
     read_label,
     request_value,
 )
@@ -47,7 +48,7 @@ class Told:
     """What became of the labels of one turn."""
 
     rows: int = 0
-    withdrawn: tuple[str, ...] = ()
+    withdrawn: tuple[Row, ...] = ()
 
 
 class Intake:
@@ -142,7 +143,7 @@ class Intake:
         sequence = self._store.sequence + 1
         rows: list[Row] = []
         letters: list[OutRecord] = []
-        withdrawn: list[str] = []
+        withdrawn: list[Row] = []
         for record in sorted(records, key=_original_order):
             try:
                 row = self._taken(record, sequence)
@@ -153,7 +154,7 @@ class Intake:
             if row is not None:
                 rows.append(row)
                 if row.withdrawn:
-                    withdrawn.append(row.name)
+                    withdrawn.append(row)
         self._outlet.send(letters)
         self._set.counts["read"] += len(records)
         self._store.append(rows, self._labels.positions(), dict(self._set.counts))
@@ -280,11 +281,8 @@ def _original_order(record: Record) -> tuple[int, int]:
 
 
 def _place_of(row: Row) -> Place | None:
-    parts = row.name.split("/")
-    if row.step is None or len(parts) not in (4, 5) or not parts[1].isdecimal():
-        return None
-    item = int(parts[4]) if len(parts) == 5 else None  # noqa: PLR2004 - see `Place`
-    return Place(parts[0], int(parts[1]), int(parts[2]), parts[3], item)
+    """Give the answer that a row's label is of; None where the example stood beside the label."""
+    return place_of(row.name) if row.step is not None else None
 
 
 def _outputs(output: Any) -> Iterator[tuple[int | None, Any, tuple[int, int, int, int] | None]]:

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from pathlib import Path
 from typing import Any
 
 from streamer.errors import ConfigError, DownloadError
@@ -76,6 +77,15 @@ class Place:
             raise self._failed(folder, error) from error
         names = sorted(str(one).rstrip("/").rpartition("/")[2] for one in found)
         return [name for name in names if not name.endswith(".part")]
+
+    def sweep(self) -> int:
+        """Remove what writers have left that were killed; give how many files that were."""
+        if not self._local:
+            return 0
+        left = [file for file in Path(self._root).rglob("*.part") if file.is_file()]
+        for file in left:
+            file.unlink(missing_ok=True)
+        return len(left)
 
     def remove(self, path: str) -> None:
         """Remove a file, if it is there."""

@@ -58,10 +58,16 @@ def planned(path: Path, settings: Settings) -> Plan:
         known = ", ".join(ANSWER_OF)
         raise ConfigError(f"{file.model}: is for {version.manifest.task}; learnt are {known}")
     text = Learner(file.strategy, file.budget.threads).check(version)
+    place = place_of_set(file, path)
+    return Plan(file, path, topology, step, len(topology.steps) == 1, version, place, text)
+
+
+def place_of_set(file: RetrainFile, path: Path) -> str:
+    """Give the folder or URL of the labelled set and the runs."""
     place = file.set or str(path.parent / "retraining" / file.name)
     if "://" not in place and not Path(place).is_absolute():
         place = str(path.parent / place)
-    return Plan(file, path, topology, step, len(topology.steps) == 1, version, str(place), text)
+    return place
 
 
 def _step(file: RetrainFile, topology: Topology) -> str:

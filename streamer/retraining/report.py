@@ -12,6 +12,7 @@ import numpy as np
 
 from streamer.records import Image, Pair, Sample
 from streamer.retraining.gate import Verdict
+from streamer.retraining.labelled import Example
 from streamer.retraining.learner import Challenger
 from streamer.retraining.lesson import Lesson
 from streamer.retraining.runs import Run
@@ -207,9 +208,14 @@ def _worst(trial: Trial) -> str:
             f"<div>{_shown(trial.part.samples[at])}<br>is <b>{escape(truths[at])}</b>, answered "
             f"<b>{escape(str(trial.challenger.labels[at]))}</b> "
             f"({trial.challenger.scores[at]:.2f}); before: {escape(str(before))}"
-            f"<br><span class=place>{escape(trial.part.examples[at].names[0])}</span></div>"
+            f"<br><span class=place>{_names(trial.part.examples[at])}</span></div>"
         )
     return f"<div class=worst>{''.join(shown)}</div>" if shown else "<p>none</p>"
+
+
+def _names(example: Example) -> str:
+    """Name an example by all its labels: by these it is found again when one is withdrawn."""
+    return escape("\n".join(example.names))
 
 
 def _shown(sample: Sample) -> str:

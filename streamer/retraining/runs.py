@@ -93,10 +93,14 @@ class Runs:
         """Give those that were begun and are not over: killed, or under way."""
         return [run for run in self.all() if run.stage != "done"]
 
+    @property
+    def following(self) -> int:
+        """The number that the next run will have."""
+        return max(self._runs, default=0) + 1
+
     def begin(self, **told: Any) -> Run:
         """Begin one."""
-        number = max(self._runs, default=0) + 1
-        return self.keep(Run(number=number, stage="cut", began=now(), **told))
+        return self.keep(Run(number=self.following, stage="cut", began=now(), **told))
 
     def keep(self, run: Run, **changed: Any) -> Run:
         """Write how a run stands."""

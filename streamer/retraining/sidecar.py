@@ -57,6 +57,7 @@ class Sidecar:
         self._told = 0.0
         self._status: dict[str, Any] = {"model": plan.file.name, "works": False}
         self._alive = time.monotonic()
+        self._endpoints: Endpoints | None = None
 
     def stop(self) -> None:
         """End at the next opportunity."""
@@ -81,7 +82,7 @@ class Sidecar:
             endpoints = Endpoints(
                 self._settings.http, self, self.metrics.registry, lambda: self._status
             )
-            opened.enter_context(endpoints)
+            self._endpoints = opened.enter_context(endpoints)
             self._held.start()
             opened.callback(self._held.stop)
             tries = 0
@@ -152,6 +153,11 @@ class Sidecar:
     def mine(self) -> bool:
         """Whether this sidecar is the one that works."""
         return self._held.mine.is_set()
+
+    @property
+    def url(self) -> str | None:
+        """Where its metrics and its status are."""
+        return self._endpoints.url if self._endpoints is not None else None
 
     def tell(self, status: dict[str, Any]) -> None:
         """Show how things are."""

@@ -72,10 +72,16 @@ class Store:
         self.positions, self.counts = dict(positions), dict(counts)
         return number
 
+    def tidy(self) -> None:
+        """Remove what a compaction has left that was killed: it is read no more."""
+        whole = [name for _, name in self._shards() if ".whole." in name]
+        if whole:
+            self._remove_replaced(int(whole[-1].partition(".")[0]))
+
     def compact(self) -> int:
         """Put all shards into one, without withdrawn examples and labels that were replaced.
 
-        What a killed compaction has left is ignored, and removed by the next one.
+        What a killed compaction has left is ignored; `tidy` removes it.
 
         Returns:
             How many rows went.

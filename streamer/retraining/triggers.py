@@ -12,6 +12,7 @@ from streamer.labels import Figures
 from streamer.retraining.config import Trigger
 from streamer.retraining.runs import Run
 
+_LEAST_NEW = 50
 _LEAST_LABELLED = 30
 _SCALE = 0.05
 _ALPHA = 0.05
@@ -49,11 +50,10 @@ def due(  # noqa: PLR0913 - all that a trigger may look at
     before = datetime.fromisoformat(last.began).timestamp() if last is not None else began_s
     if trigger.every is not None and now_s - before >= trigger.every:
         return f"{now_s - before:.0f} s since the last run, and {new} new labels"
-    if trigger.accuracy_drop and (told := drop()) is not None:
-        return told
-    if trigger.drift and (told := drift()) is not None:
-        return told
-    return None
+    if new < _LEAST_NEW:
+        return None  # a run that changed nothing is not begun again with each label
+    dropped_by = drop() if trigger.accuracy_drop else None
+    return dropped_by or (drift() if trigger.drift else None)
 
 
 def dropped(

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from threading import Event
 from typing import Any, Protocol
@@ -12,13 +13,16 @@ from streamer.config import Settings
 from streamer.labels import LiveAccuracy
 from streamer.preprocess import preprocessor_for
 from streamer.retraining.capture import Captured
+from streamer.retraining.examples import Row
 from streamer.retraining.finding import Finder
+from streamer.retraining.forgetting import Forgetting, spots_of
 from streamer.retraining.intake import Intake
 from streamer.retraining.labelled import LabelledSet
 from streamer.retraining.learner import Learner
 from streamer.retraining.lesson import part_of
 from streamer.retraining.place import Place
 from streamer.retraining.plan import Plan
+from streamer.retraining.progress import Teller
 from streamer.retraining.store import Store
 from streamer.retraining.triggers import drifted, dropped, due
 from streamer.retraining.workshop import NotNowError, Workshop
@@ -48,6 +52,10 @@ class Owner(Protocol):
     def mine(self) -> bool:
         """Whether this sidecar is the one that works."""
 
+    @property
+    def url(self) -> str | None:
+        """Where its metrics and its status are."""
+
     def check(self) -> None:
         """Raise if the work is not wanted any more."""
 
@@ -64,18 +72,40 @@ class Work:
         self._file = plan.file
         self._log = structlog.get_logger("retrain")
         place = Place(plan.place)
+        place.sweep()
         self._store = Store(place)
+        self._store.tidy()
         rows = self._store.rows()
+        self._unforgotten = [row for row in rows if row.withdrawn]
         self._set = LabelledSet(rows, plan.file.split, self._store.counts)
         delay = int(plan.file.labels.delay * 1000)
         window = int(_WINDOW_S * 1000) + delay
         self._live = LiveAccuracy(delay_ms=delay, window_ms=window)
         self._learner = Learner(plan.file.strategy, plan.file.budget.threads)
+        self._teller = Teller(
+            settings,
+            plan.file.name,
+            sidecar.metrics,
+            plan.file.budget.max_time,
+            url=lambda: sidecar.url,
+        )
+        opened.callback(self._teller.close)
         self._shop = Workshop(
-            settings, plan.file, plan.path, place, self._learner, mine=lambda: sidecar.mine
+            settings,
+            plan.file,
+            plan.path,
+            place,
+            self._learner,
+            mine=lambda: sidecar.mine,
+            reaches=self._teller.reaches,
         )
         kind = preprocessor_for(plan.version.manifest, plan.version.folder).kind
+        self._forgetting = Forgetting(place, self._shop.runs)
         capture = plan.file.labels.capture
+        self._captured = Captured(place, capture).open() if capture is not None else None
+        if self._captured is not None:
+            gone = [one.name for one in self._forgetting.listed() if not self._set.row(one.name)]
+            self._captured.forget(spots_of(gone))
         self._intake = Intake(
             settings,
             plan.file,
@@ -93,7 +123,7 @@ class Work:
                 original,
                 self._live.answer,
             ),
-            captured=Captured(place, capture).open() if capture is not None else None,
+            captured=self._captured,
         )
         opened.callback(self._intake.close)
         self._began = time.time()
@@ -104,17 +134,17 @@ class Work:
     def go(self) -> None:
         """Take in what comes and begin runs that are due, until the lease or the wish is gone."""
         self._shop.settle()
+        self._forget(self._unforgotten)
         while True:
             self._sidecar.check()
             self._intake.answers()
             before = self._store.sequence
             told = self._intake.labels()
-            for name in told.withdrawn:
-                self._shop.withdrawn(name)
             self._untidy += self._store.sequence - before
+            self._forget(told.withdrawn)
             if time.monotonic() - self._told > _TELL_EVERY_S:
                 self._tell()
-            if self._untidy and (told.withdrawn or self._untidy >= _COMPACT_AFTER):
+            if self._untidy >= _COMPACT_AFTER:
                 self._compact()
             if told.rows or not self._intake.caught_up():
                 continue
@@ -163,9 +193,10 @@ class Work:
     def _run(self, why: str) -> None:
         self._sidecar.metrics.began(self._file.name)
         self._log.info("a run begins", why=why)
+        self._teller.begins(self._shop.runs.following, why)
         verdict = "postponed"
         try:
-            run = self._shop.run(why, self._store, self._set, self._sidecar.check)
+            run = self._shop.run(why, self._store, self._set, self._goes_on)
             verdict = run.verdict or verdict
             self._sidecar.asked.clear()
         except NotNowError as error:
@@ -173,7 +204,24 @@ class Work:
             time.sleep(_LOOK_EVERY_S)
         finally:
             self._sidecar.metrics.ended(self._file.name, verdict)
+            self._teller.ends()
             self._tell()
+
+    def _goes_on(self) -> None:
+        self._sidecar.check()
+        self._teller.goes_on()
+
+    def _forget(self, withdrawn: Sequence[Row]) -> None:
+        """Forget what was withdrawn; a kill in the midst of it has it done again.
+
+        The shards come last: as long as they have the withdrawals, these are not done with.
+        """
+        if not withdrawn:
+            return
+        names = self._forgetting.note(withdrawn)
+        if self._captured is not None:
+            self._captured.forget(spots_of(names))
+        self._compact()
 
     def _compact(self) -> None:
         gone = self._store.compact()
@@ -197,6 +245,18 @@ class Work:
             }
         )
         last = runs.last()
+        labels = self._file.trigger.labels
+        self._teller.collected(
+            taken=self._set.counts["taken"],
+            due_at=None if labels is None else labels + (last.taken if last is not None else 0),
+            examples=dict(sides),
+            live={
+                version: (one.accuracy, one.random)
+                for (_, model, version), one in figures.items()
+                if model == name
+            },
+            last=None if last is None else f"{last.verdict}: {'; '.join(last.reasons)}",
+        )
         self._sidecar.tell(
             {
                 "model": name,

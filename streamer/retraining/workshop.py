@@ -1,6 +1,5 @@
 """One run: cut, learn, look, register, roll out; a kill at any step leaves nothing half done."""
 
-import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from streamer.retraining.labelled import LabelledSet
 from streamer.retraining.learner import Challenger, Learner, TooLittleError
 from streamer.retraining.lesson import Lesson, cut
 from streamer.retraining.place import Place
+from streamer.retraining.progress import Stage
 from streamer.retraining.report import html_report, json_report, written
 from streamer.retraining.runner import OutOfTimeError
 from streamer.retraining.runs import KILLED, Run, Runs, now
@@ -62,6 +62,7 @@ class Workshop:
         learner: makes challengers.
         mine: whether this sidecar is still the one that works; asked before anything is written
             that others see.
+        reaches: told the stages that a run comes to.
     """
 
     def __init__(  # noqa: PLR0913 - what a run needs
@@ -73,6 +74,7 @@ class Workshop:
         learner: Learner,
         *,
         mine: Callable[[], bool] = lambda: True,
+        reaches: Callable[[Stage], None] = lambda _: None,
     ) -> None:
         self._settings = settings
         self._file = file
@@ -80,6 +82,7 @@ class Workshop:
         self._place = place
         self._learner = learner
         self._mine = mine
+        self._reaches = reaches
         self.registry = open_registry(settings.models)
         self._ledger = Ledger(settings)
         self._log = structlog.get_logger("retrain")
@@ -122,6 +125,7 @@ class Workshop:
         if self.runs.looks >= self._file.gate.max_looks:
             self._log.info("the held-out records are used up; newer ones are held out from now on")
             self.runs.retire(store.sequence)
+        self._reaches("cuts")
         last = self.runs.last()
         names = champion.manifest.id2label
         lesson = cut(
@@ -160,20 +164,6 @@ class Workshop:
             run = self.runs.keep(run, stage="registered", version=version)
             self._ended(run)
 
-    def withdrawn(self, name: str) -> list[str]:
-        """Tell which versions an example was learnt for that is withdrawn now."""
-        versions = self.runs.trained_on(name)
-        told = json.dumps({"at": now(), "name": name, "versions": versions})
-        before = self._place.read("withdrawals.jsonl") or b""
-        self._place.write("withdrawals.jsonl", before + told.encode() + b"\n")
-        if versions:
-            self._log.warning(
-                "a withdrawn example is forgotten by the set, not by versions",
-                example=name,
-                versions=versions,
-            )
-        return versions
-
     def _worked(
         self, run: Run, lesson: Lesson, champion: Version, folder: Path, check: Callable[[], None]
     ) -> Result:
@@ -188,10 +178,12 @@ class Workshop:
 
         challenger = None
         try:
+            self._reaches("learns")
             challenger = self._learner.learn(lesson, champion, folder, in_time)
             self._log.info("learnt", run=run.number, how=challenger.text)
             look = self.runs.look(run)
             self.runs.keep(run, stage="looked")
+            self._reaches("compares")
             trial = tried(
                 champion,
                 challenger.version,
@@ -211,6 +203,7 @@ class Workshop:
     def _judged(self, run: Run, lesson: Lesson, result: Result, labelled: LabelledSet) -> Run:
         """Keep what came of it: in the registry if it has passed, else beside its report."""
         verdict, challenger = result.verdict, result.challenger
+        self._reaches("writes")
         version = None
         if verdict.decision == "promote" and challenger is not None:
             version = self._registered(run, lesson, verdict, challenger)
@@ -285,6 +278,7 @@ class Workshop:
         """Bring a run's version into service as the file says, and end the run."""
         if run.version is not None and not self._known(run.version):
             self._still_mine()
+            self._reaches("deploys")
             try:
                 self._rolled_out(run, run.version)
             except ChangedMeanwhileError as error:

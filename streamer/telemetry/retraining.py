@@ -1,6 +1,6 @@
 """Metrics of the retraining sidecar."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry
 
@@ -34,6 +34,12 @@ class RetrainingMetrics:
         )
         self._running = made.gauge(
             "retraining_running", "1 while a challenger is learnt and tried", "model"
+        )
+        self._stage = made.gauge(
+            "retraining_stage", "1 for the stage that a run has come to", "model", "stage"
+        )
+        self._seconds = made.gauge(
+            "retraining_run_seconds", "What the run that goes on has taken; 0 if none", "model"
         )
         self._holds = made.gauge(
             "retraining_lease", "1 while this sidecar is the one that works", "model"
@@ -82,6 +88,15 @@ class RetrainingMetrics:
         """A run is over."""
         self._running.labels(model).set(0)
         self._runs.labels(model, verdict).inc()
+
+    def reached(self, model: str, stage: str, stages: Iterable[str]) -> None:
+        """A run has come to a stage."""
+        for one in stages:
+            self._stage.labels(model, one).set(one == stage)
+
+    def takes(self, model: str, seconds: float) -> None:
+        """The run that goes on has taken so long."""
+        self._seconds.labels(model).set(seconds)
 
     def live(
         self,

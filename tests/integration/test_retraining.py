@@ -1,21 +1,13 @@
 """The loop closes: labels for a daemon's own answers make a better version, and it serves."""
 
-import json
-import random
-import sys
 from functools import partial
-from pathlib import Path
-from uuid import uuid4
 
 import pytest
 import yaml
 from support import learning
-from support.daemon import Daemons
 from support.topics import Sent, sources
 from support.waiting import eventually
 
-from streamer.config import Settings
-from streamer.config.settings import DeploymentSettings, KafkaSettings, ModelSettings
 from streamer.deployments import Ledger, promoting
 from streamer.deployments.intervals import share_interval
 from streamer.models.registry import LocalRegistry
@@ -28,130 +20,6 @@ from streamer.retraining.store import Store
 from streamer.retraining.workshop import Workshop
 
 _FIRST, _FRESH = 900, 400
-
-
-class World:
-    """Topics, a topology, a model that knows little, and the sidecar's file."""
-
-    def __init__(self, topics, daemons: Daemons, broker: str, tmp_path: Path, **retrain) -> None:
-        self.topics, self.daemons, self.broker, self.folder = topics, daemons, broker, tmp_path
-        name = uuid4().hex[:8]
-        self.model = f"messages-{name}"
-        learning.model(tmp_path / "models", self.model)
-        self.source = topics.make(2)
-        self.sink, self.letters, self.labels = topics.make(2), topics.make(), topics.make()
-        self.topology = {
-            "name": f"messages-{name}",
-            "delivery": "exactly-once",
-            "source": {"topics": [self.source], "format": "text"},
-            "model": f"registry:{self.model}",
-            "sink": {"topic": self.sink},
-            "deadletter": {"topic": self.letters},
-        }
-        self.environment = {
-            "MODELS__DIR": str(tmp_path / "models"),
-            "DEPLOYMENTS__TOPIC": f"deployments-{name}",
-            "DEPLOYMENTS__EVENTS_TOPIC": f"events-{name}",
-            "DEPLOYMENTS__HEARTBEAT": "1s",
-        }
-        topics.own(f"deployments-{name}", f"events-{name}", f"{self.labels}.deadletters")
-        self.file = tmp_path / "retrain.yaml"
-        content = {
-            "model": f"registry:{self.model}",
-            "topology": str(daemons.file(self.topology)),
-            "labels": {"topic": self.labels, "delay": 0},
-            "set": str(tmp_path / "set"),
-            "strategy": {"kind": "head"},
-            "trigger": {"labels": 600},
-            "gate": {"min_gain": "2%", "max_latency_ratio": 1000},
-            "rollout": {"mode": "promote"},
-            **retrain,
-        }
-        self.file.write_text(yaml.safe_dump(content))
-        self.draw = random.Random(7)
-        self._sidecars: list[learning.SidecarProcess] = []
-
-    def daemon(self):
-        return self.daemons.start(self.topology, **self.environment).ready()
-
-    def sidecar(self, *arguments: str) -> learning.SidecarProcess:
-        made = learning.SidecarProcess(self.file, self.environment, self.broker, arguments)
-        self._sidecars.append(made)
-        return made
-
-    def settings(self) -> Settings:
-        names = {k: v for k, v in self.environment.items() if k.startswith("DEPLOYMENTS")}
-        return Settings(
-            kafka=KafkaSettings(bootstrap_servers=self.broker, transaction_timeout="6s"),
-            models=ModelSettings(dir=self.folder / "models"),
-            deployments=DeploymentSettings(
-                topic=names["DEPLOYMENTS__TOPIC"], events_topic=names["DEPLOYMENTS__EVENTS_TOPIC"]
-            ),
-        )
-
-    def serve_first(self) -> Ledger:
-        """Let the first version serve as far as Kafka knows: no daemon is needed for that."""
-        ledger = Ledger(self.settings())
-        ledger.change(self.model, "first", promoting("1", by="test"))
-        return ledger
-
-    def label_all(self, wrong: float = 0.0) -> int:
-        """Label all messages that are there."""
-        labels = []
-        for got in self.topics.read(self.source):
-            source = {
-                "topic": self.source,
-                "partition": got.partition,
-                "offset": got.offset,
-                "timestamp": got.timestamp,
-            }
-            truth = self.truth_of(got.value)
-            said = self.draw.choice(learning.LABELS) if self.draw.random() < wrong else truth
-            labels.append(learning.label_of(source, said))
-        return self.topics.send(self.labels, labels)
-
-    def close(self) -> None:
-        for one in self._sidecars:
-            one.kill()
-            sys.stdout.write(f"--- a sidecar's log ends with\n{one.text[-6000:]}\n")
-
-    def send(self, count: int, labels=learning.LABELS) -> list[str]:
-        """Send messages, round-robin over the partitions; note what each is about."""
-        truths = [self.draw.choice(labels) for _ in range(count)]
-        sent = [Sent(learning.message(one, self.draw).encode()) for one in truths]
-        self.topics.send(self.source, sent)
-        return truths
-
-    def truth_of(self, value: bytes) -> str:
-        words = value.decode().split()
-        return next(
-            one
-            for one in (*learning.LABELS, *learning.NEW_LABELS)
-            if any(word in learning.words_of(one) for word in words)
-        )
-
-    def truths(self) -> dict[tuple[int, int], str]:
-        return {
-            (got.partition, got.offset): self.truth_of(got.value)
-            for got in self.topics.read(self.source)
-        }
-
-    def right(self, answers, truths) -> list[bool]:
-        return [
-            one["label"] == truths[one["source"]["partition"], one["source"]["offset"]]
-            for one in answers
-        ]
-
-    def report(self, number: int = 1) -> dict:
-        path = self.folder / "set" / "runs" / f"{number:06d}" / "report.json"
-        return json.loads(path.read_text())
-
-
-@pytest.fixture
-def world(topics, daemons, broker, tmp_path):
-    made = World(topics, daemons, broker, tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.mark.timeout(300)
@@ -298,7 +166,8 @@ def opened(plan, settings):
     return Workshop(settings, plan.file, plan.path, place, learner), store, labelled
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.long
+@pytest.mark.timeout(600)
 def test_a_run_killed_at_any_step_is_over_or_goes_on_and_no_version_serves_half(world, monkeypatch):
     ledger = world.serve_first()
     world.send(600)

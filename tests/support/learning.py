@@ -105,7 +105,12 @@ class SidecarProcess:
     """One `streamer retrain` and its log."""
 
     def __init__(
-        self, file: Path, environment: Mapping[str, str], brokers: str, arguments: Sequence[str]
+        self,
+        file: Path,
+        environment: Mapping[str, str],
+        brokers: str,
+        arguments: Sequence[str],
+        more: Mapping[str, str] | None = None,
     ) -> None:
         given = {
             "KAFKA__BOOTSTRAP_SERVERS": brokers,
@@ -116,13 +121,16 @@ class SidecarProcess:
             "LOG__FORMAT": "json",
             **environment,
         }
+        module = "support.killing" if more else "streamer"
         self._out = file.parent / f"retrain-{time.monotonic_ns()}.log"
         with self._out.open("wb") as out:
             self.process = subprocess.Popen(  # noqa: S603 - our own command
-                [sys.executable, "-m", "streamer", "retrain", str(file), *arguments],
+                [sys.executable, "-m", module, "retrain", str(file), *arguments],
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                env=_environment({f"STREAMER_{name}": value for name, value in given.items()}),
+                env=_environment(
+                    {**{f"STREAMER_{name}": value for name, value in given.items()}, **(more or {})}
+                ),
                 cwd=file.parent,
             )
 

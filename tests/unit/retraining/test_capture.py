@@ -54,3 +54,20 @@ def test_what_is_too_old_goes(tmp_path):
     again.tidy()
     assert again.find(source(1)) is None
     assert place.names("capture/20200101") == []
+
+
+def test_a_withdrawn_copy_goes_from_the_disk_and_is_not_made_again(tmp_path):
+    some = captured(tmp_path)
+    for offset in range(3):
+        some.keep(record(offset, b"value %d" % offset))
+    some.flush()
+    some.keep(record(7))
+    some.forget([("t", 1, 1), ("t", 1, 7), ("t", 1, 99)])
+    again = captured(tmp_path)
+    assert [again.find(source(offset)) for offset in (0, 1, 2)] == [
+        record(0, b"value 0"),
+        None,
+        record(2, b"value 2"),
+    ]
+    assert some.find(source(7)) is None
+    assert ("t", 1, 7) in some

@@ -32,9 +32,9 @@ def asked(trigger: Trigger, taken: int, later: float = 0.0, last: Run | None = L
         (Trigger(every=60.0), 101, 59, None),
         (Trigger(every=60.0), 101, 61, "61 s since the last run, and 1 new labels"),
         (Trigger(every=60.0), 100, 61, None),
-        (Trigger(accuracy_drop=True), 101, 0, "it dropped"),
-        (Trigger(accuracy_drop=True, drift=True), 100, 0, None),
-        (Trigger(drift=True), 101, 0, "it drifted"),
+        (Trigger(accuracy_drop=True), 150, 0, "it dropped"),
+        (Trigger(accuracy_drop=True, drift=True), 149, 0, None),
+        (Trigger(drift=True), 150, 0, "it drifted"),
         (Trigger(), 10_000, 1e9, None),
     ],
 )
