@@ -4,9 +4,9 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from urllib.parse import unquote, urlsplit
+
+from support.web import Answers, LocalServer
 
 
 class Hub:
@@ -79,7 +79,7 @@ def _large(name: str, content: bytes) -> dict[str, object]:
     return {"lfs": told}
 
 
-class _Answers(BaseHTTPRequestHandler):
+class _Answers(Answers):
     """Requests as the hub answers them."""
 
     hub: Hub
@@ -133,20 +133,12 @@ class _Answers(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
 
 @contextmanager
 def served(hub: Hub) -> Iterator[str]:
     """Serve a hub on a free port; gives its address."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Answers", (_Answers,), {"hub": hub}))
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
+    server = LocalServer(type("Answers", (_Answers,), {"hub": hub}))
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield server.url
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        server.close()

@@ -2,11 +2,12 @@
 
 import gzip
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from support.web import Answers, LocalServer
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Told:
         return self.trace, self.span
 
 
-class Receiver:
+class Receiver(LocalServer):
     """Takes OTLP over HTTP on a free port."""
 
     def __init__(self) -> None:
@@ -39,26 +40,15 @@ class Receiver:
         self._lock = Lock()
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Answers):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
+                body = self.body()
                 if self.headers.get("content-encoding") == "gzip":
                     body = gzip.decompress(body)
                 outer._take(ExportTraceServiceRequest.FromString(body))
-                self.send_response(200)
-                self.send_header("content-length", "0")
-                self.end_headers()
+                self.answer(200, kind="application/x-protobuf")
 
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        Thread(target=self._server.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__(Handler)
 
     @property
     def spans(self) -> list[Told]:
@@ -69,11 +59,6 @@ class Receiver:
     def named(self, name: str) -> list[Told]:
         """The spans of one name, in the order of their begin."""
         return sorted((s for s in self.spans if s.name == name), key=lambda span: span.began)
-
-    def close(self) -> None:
-        """Stop."""
-        self._server.shutdown()
-        self._server.server_close()
 
     def _take(self, request: ExportTraceServiceRequest) -> None:
         for resource in request.resource_spans:

@@ -5,10 +5,8 @@ import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -16,6 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
+
+from support.web import Answers, LocalServer
 
 _KEY = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
 
@@ -81,7 +81,7 @@ class Authority:
         )
 
 
-class TokenServer:
+class TokenServer(LocalServer):
     """An authorisation server: client credentials in, signed tokens out, its keys for the broker.
 
     Attributes:
@@ -97,13 +97,12 @@ class TokenServer:
         self.scopes: list[str] = []
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Answers):
             def do_GET(self) -> None:
                 self._say(200, outer.keys())
 
             def do_POST(self) -> None:
-                length = int(self.headers["content-length"])
-                form = parse_qs(self.rfile.read(length).decode())
+                form = parse_qs(self.body().decode())
                 given = base64.b64decode(self.headers["authorization"].split()[1]).decode()
                 client, _, secret = given.partition(":")
                 if outer._clients.get(client) != secret:
@@ -116,23 +115,9 @@ class TokenServer:
                 self._say(200, {"access_token": token, "expires_in": outer.life_s})
 
             def _say(self, status: int, content: dict[str, Any]) -> None:
-                body = json.dumps(content).encode()
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.answer(status, json.dumps(content).encode())
 
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        Thread(target=self._server.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__(Handler)
 
     def token(self, subject: str, issuer: str | None = None) -> str:
         """Sign a token."""
@@ -164,11 +149,6 @@ class TokenServer:
                 }
             ]
         }
-
-    def close(self) -> None:
-        """Stop."""
-        self._server.shutdown()
-        self._server.server_close()
 
 
 def _coded(content: bytes) -> bytes:

@@ -2,12 +2,12 @@
 
 import json
 import re
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
+from support.web import Answers, LocalServer
 
-class SchemaRegistry:
+
+class SchemaRegistry(LocalServer):
     """Keeps schemas; `asked` lists the requests.
 
     Attributes:
@@ -22,13 +22,12 @@ class SchemaRegistry:
         self.away = 0
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Answers):
             def do_GET(self) -> None:
                 self._answer(None)
 
             def do_POST(self) -> None:
-                length = int(self.headers["content-length"])
-                self._answer(json.loads(self.rfile.read(length)))
+                self._answer(json.loads(self.body()))
 
             def _answer(self, content: Any) -> None:
                 outer.asked.append(f"{self.command} {self.path}")
@@ -38,22 +37,9 @@ class SchemaRegistry:
                     status, told = 503, {"message": "back soon"}
                 else:
                     status, told = outer._told(self.command, self.path, content)
-                body = json.dumps(told).encode()
-                self.send_response(status)
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.answer(status, json.dumps(told).encode())
 
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        Thread(target=self._server.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__(Handler)
 
     def add(
         self,
@@ -71,11 +57,6 @@ class SchemaRegistry:
         found = self.schemas.index(entry) + 1
         self.subjects.setdefault(subject, []).append(found)
         return found
-
-    def close(self) -> None:
-        """Stop."""
-        self._server.shutdown()
-        self._server.server_close()
 
     def _told(self, method: str, path: str, content: Any) -> tuple[int, dict[str, Any]]:
         if found := re.fullmatch(r"/schemas/ids/(\d+)", path):
