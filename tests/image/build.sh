@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
 # Build localhost/streamer:test with whatever builds images here: docker, else podman, else buildah.
 #
-# BUILDER names one of them, BASE another base image. Where no image registry can be reached, BASE=debootstrap
-# makes a base of Debian's own packages (mmdebstrap and buildah, as root).
+# DEVICE=gpu builds localhost/streamer:test-gpu, for NVIDIA GPUs. BUILDER names one of the builders, BASE
+# another base image. Where no image registry can be reached, BASE=debootstrap makes a base of Debian's own
+# packages (mmdebstrap and buildah, as root).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+device=${DEVICE:-cpu}
 tag=localhost/streamer:test
+[[ $device == cpu ]] || tag+=-$device
 for builder in ${BUILDER:-docker podman buildah}; do
     command -v "$builder" > /dev/null && break || builder=
 done
 [[ -n $builder ]] || { echo "image-test: none of docker, podman and buildah is here" >&2; exit 1; }
-options=(--build-arg "REVISION=$(git rev-parse HEAD)" -t "$tag")
+options=(--build-arg "DEVICE=$device" --build-arg "REVISION=$(git rev-parse HEAD)" -t "$tag")
 
 if [[ ${BASE:-} == debootstrap ]]; then
     builder=buildah BASE=localhost/streamer-base:bookworm
