@@ -1,9 +1,9 @@
-"""The linear head of a graph: found, its input shown, and another one put in its place."""
+"""The head of a graph: found, and its input shown."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,8 @@ _BEHIND = (
 )
 _FOLDED = ("Cast", "Identity", "Transpose")
 _FLAT = 2
-After = Literal["none", "softmax", "sigmoid"]
+HIDDEN = "head.hidden"
+"""What the tensors of a head's hidden layer are called."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def find_head(file: Path, output: str, features: str | None = None) -> Head:
         ConfigError: onnx is not installed, or there is no such tensor.
         ModelError: no product of fixed weights leads to the output.
     """
-    graph = _load(file).graph
+    graph = load(file).graph
     made = {name: node for node in graph.node for name in node.output}
     if output not in {one.name for one in graph.output}:
         raise ModelError(f"{file}: there is no output '{output}'")
@@ -84,7 +85,7 @@ def expose(file: Path, head: Head, target: Path) -> None:
     import onnx
     from onnx import TensorProto, helper
 
-    model = _load(file)
+    model = load(file)
     if head.features not in {one.name for one in model.graph.output}:
         model.graph.output.append(
             helper.make_tensor_value_info(head.features, TensorProto.FLOAT, None)
@@ -92,59 +93,27 @@ def expose(file: Path, head: Head, target: Path) -> None:
     onnx.save(model, target)  # its shape is not known, which onnx's checker minds
 
 
-def with_head(  # noqa: PLR0913 - the parts of a head
-    file: Path,
-    head: Head,
-    weights: NDArray[np.float32],
-    bias: NDArray[np.float32],
-    target: Path,
-    *,
-    after: After = "none",
-) -> None:
-    """Write the graph with another head, and nothing of the old one.
+def find_hidden(file: Path, head: Head) -> Head | None:
+    """Find the hidden layer that `with_head` has put before a head; None if there is none.
 
-    Args:
-        file: the graph.
-        head: what is replaced.
-        weights: [labels, features].
-        bias: [labels].
-        target: the file that is written.
-        after: what makes probabilities, where the output holds those.
-
-    Raises:
-        ModelError: the graph does not stay sound.
+    Its `features` are what that layer works on, its weights and bias those of the layer.
     """
-    from onnx import TensorProto, helper, numpy_helper
-
-    model = _load(file)
-    graph = model.graph
-    for node in graph.node:
-        for at, name in enumerate(node.output):
-            if name == head.output:
-                node.output[at] = f"{name}.replaced"
-    taken = {name for node in graph.node for name in (*node.input, *node.output)}
-    flat, product = _free("head.flat", taken), _free("head.product", taken)
-    named = {"W": _free("head.weights", taken), "b": _free("head.bias", taken)}
-    graph.initializer.append(numpy_helper.from_array(weights.astype(np.float32), named["W"]))
-    graph.initializer.append(numpy_helper.from_array(bias.astype(np.float32), named["b"]))
-    scores = head.output if after == "none" else product
-    nodes = [
-        helper.make_node("Flatten", [head.features], [flat], axis=1),
-        helper.make_node("Gemm", [flat, named["W"], named["b"]], [scores], transB=1),
-    ]
-    if after != "none":
-        last = helper.make_node("Sigmoid", [product], [head.output])
-        if after == "softmax":
-            last = helper.make_node("Softmax", [product], [head.output], axis=1)
-        nodes.append(last)
-    graph.node.extend(nodes)
-    for one in graph.output:
-        if one.name == head.output:
-            one.CopyFrom(
-                helper.make_tensor_value_info(one.name, TensorProto.FLOAT, ["N", len(bias)])
-            )
-    _prune(graph)
-    _save(model, target)
+    graph = load(file).graph
+    made = {name: node for node in graph.node for name in node.output}
+    above = made.get(head.features)
+    if above is None or above.op_type != "Relu":
+        return None
+    node = made.get(above.input[0])
+    if node is None or not any(HIDDEN in name for name in node.input):
+        return None
+    constants = _constants(graph)
+    flat = next((one for one in node.input if one not in constants), "")
+    if node.op_type == "Add":  # of a head on each token
+        product = made[flat]
+        weights, bias = constants[product.input[1]].T, constants[node.input[1]]
+        return Head(head.output, product.input[0], weights, bias)
+    features = made[flat].input[0] if made[flat].op_type == "Flatten" else flat
+    return Head(head.output, features, constants[node.input[1]], constants[node.input[2]])
 
 
 def _last_product(
@@ -226,64 +195,12 @@ def _folded(node: Any, value: NDArray[Any]) -> NDArray[Any]:
     return value
 
 
-def _prune(graph: Any) -> None:
-    """Remove what no output needs any more."""
-    made = {name: node for node in graph.node for name in node.output}
-    needed: set[str] = set()
-    waiting = [one.name for one in graph.output]
-    while waiting:
-        name = waiting.pop()
-        if name in needed:
-            continue
-        needed.add(name)
-        if name in made:
-            waiting += [one for one in _inputs(made[name]) if one]
-    kept = [node for node in graph.node if any(name in needed for name in node.output)]
-    order = _sorted(kept)
-    del graph.node[:]
-    graph.node.extend(order)
-    weights = [one for one in graph.initializer if one.name in needed]
-    del graph.initializer[:]
-    graph.initializer.extend(weights)
-    del graph.value_info[:]
+def load(file: Path) -> Any:
+    """Read a graph that a head is learnt on.
 
-
-def _inputs(node: Any) -> list[str]:
-    """Name what a node takes, its sub-graphs' outer tensors too."""
-    names = list(node.input)
-    for setting in node.attribute:
-        for graph in (setting.g, *setting.graphs):
-            inner = {name for one in graph.node for name in one.output}
-            for one in graph.node:
-                names += [name for name in _inputs(one) if name not in inner]
-            names += [one.name for one in graph.output if one.name not in inner]
-    return names
-
-
-def _sorted(nodes: list[Any]) -> list[Any]:
-    """Order nodes so that each stands behind what it needs; they mostly do already."""
-    made = {name for node in nodes for name in node.output}
-    done: set[str] = set()
-    ordered: list[Any] = []
-    waiting = list(nodes)
-    while waiting:
-        ready = [n for n in waiting if all(i in done or i not in made for i in _inputs(n))]
-        if not ready:
-            raise ModelError("the graph has a circle")
-        ordered += ready
-        done |= {name for node in ready for name in node.output}
-        chosen = {id(node) for node in ready}
-        waiting = [node for node in waiting if id(node) not in chosen]
-    return ordered
-
-
-def _free(name: str, taken: set[str]) -> str:
-    while name in taken:
-        name += "_"
-    return name
-
-
-def _load(file: Path) -> Any:
+    Raises:
+        ConfigError: it is no ONNX file, or onnx is not installed.
+    """
     if file.suffix != ".onnx":
         raise ConfigError(f"{file}: a head can be replaced in ONNX files only")
     try:
@@ -292,13 +209,3 @@ def _load(file: Path) -> Any:
         message = "to learn a head install: pip install 'streamer[retrain]'"
         raise ConfigError(message) from error
     return onnx.load(file)
-
-
-def _save(model: Any, target: Path) -> None:
-    import onnx
-
-    try:
-        onnx.checker.check_model(model)
-        onnx.save(model, target)
-    except (onnx.checker.ValidationError, ValueError) as error:
-        raise ModelError(f"{target}: {' '.join(str(error).split()):.300}") from error

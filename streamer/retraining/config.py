@@ -72,6 +72,10 @@ class Strategy(Section):
     features: str | None = None
     """With `head`: the tensor that the head works on; the input of the last matrix product if left
     out."""
+    head: Literal["linear", "mlp"] = "linear"
+    """With `head`: whether it has a hidden layer."""
+    hidden: Count = 128
+    """With `head: mlp`: units of that layer."""
     class_weight: Literal["none", "balanced"] = "none"
     """`balanced`: examples of rare classes weigh more."""
     replay: Replay = Replay()
@@ -119,8 +123,12 @@ class Split(Section):
 class Gate(Section):
     """What a challenger has to prove against the version that serves."""
 
-    metric: Literal["accuracy", "balanced_accuracy", "nll"] = "accuracy"
-    """What is compared; `nll` (negative log-likelihood) for `calibrate`."""
+    metric: Literal["auto", "accuracy", "balanced_accuracy", "nll", "f1", "spearman", "map50"] = (
+        "auto"
+    )
+    """What is compared. `auto` is that of the task: accuracy; f1 with several labels and of
+    entities; spearman of similarities; map50 of boxes. `nll` (negative log-likelihood) is for
+    `calibrate`."""
     min_gain: Share = 0.01
     """Least gain, beside being surely better; 0: not being worse by more than `margin` is
     enough."""

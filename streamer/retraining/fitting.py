@@ -1,4 +1,6 @@
-"""A linear head fitted to features: multinomial logistic regression, drawn towards a given head.
+"""A linear head fitted to features: logistic regression, drawn towards a given head.
+
+Labels that exclude each other share one softmax; where several may hold, each has a sigmoid.
 
 The penalty draws the weights towards those of the version that serves instead of towards 0: classes
 of which there are few examples, or none, stay as they were (proximal, or biased, regularisation:
@@ -8,17 +10,16 @@ Where every class has examples the usual penalty is tried, too; validation choos
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.errors import ConfigError
+from streamer.retraining.losses import Matrix, loss_and_slope, nll, optimiser
 
 _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 _STEPS = 200
 _LEAST_SPREAD = 1e-6
-Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,22 @@ class Linear:
         found: Matrix = features @ self.weights.T + self.bias
         return found
 
+    @property
+    def layers(self) -> "tuple[Linear, ...]":
+        """Give what is written into a graph."""
+        return (self,)
+
+
+class Fit(Protocol):
+    """What was fitted: logits of features, and the layers that compute them."""
+
+    def logits(self, features: NDArray[Any]) -> Matrix:
+        """Give [n, labels]."""
+
+    @property
+    def layers(self) -> tuple[Linear, ...]:
+        """Give what is written into a graph; between two layers units below 0 are 0."""
+
 
 @dataclass(frozen=True)
 class Known:
@@ -40,12 +57,12 @@ class Known:
 
     Attributes:
         features: [n, features].
-        targets: [n], indices of labels.
+        targets: [n], indices of labels; or [n, labels], 1 where a label holds.
         weights: [n], what each counts.
     """
 
     features: Matrix
-    targets: NDArray[np.int64]
+    targets: NDArray[Any]
     weights: Matrix
 
 
@@ -57,7 +74,7 @@ class Fitted:
         tried: what was tried: penalty, what it draws towards, loss on validation and training.
     """
 
-    head: Linear
+    head: Fit
     tried: tuple[dict[str, Any], ...]
 
 
@@ -84,7 +101,7 @@ def fit_head(
     spread = np.maximum(train.features.std(axis=0), _LEAST_SPREAD)
     scaled = (train.features - middle) / spread
     judged = validation if len(validation.targets) else train
-    seen = len(np.unique(train.targets))
+    seen = _seen(train.targets)
     starts = [("champion", _scaled(prior, labels, middle, spread))] if prior is not None else []
     if prior is None or seen == labels:
         width = train.features.shape[1]
@@ -111,37 +128,21 @@ def fit_head(
     return Fitted(best[1], tuple(tried))
 
 
+def _seen(targets: NDArray[Any]) -> int:
+    """Count the labels that there are examples of."""
+    return len(np.unique(targets)) if targets.ndim == 1 else int(targets.any(axis=0).sum())
+
+
 def fit_temperature(logits: NDArray[Any], targets: NDArray[np.int64]) -> float:
     """Find what logits must be divided by for probabilities that mean what they say.
 
     Temperature scaling (C. Guo, G. Pleiss, Y. Sun, K. Weinberger 2017, "On calibration of modern
     neural networks").
     """
-    optimize = _optimize()
-    found = optimize.minimize_scalar(
+    found = optimiser().minimize_scalar(
         lambda power: nll(logits / np.exp(power), targets), bounds=(-4.0, 4.0), method="bounded"
     )
     return float(np.exp(found.x))
-
-
-def nll(logits: NDArray[Any], targets: NDArray[np.int64]) -> float:
-    """Give the mean negative log-likelihood of the right labels."""
-    return float(-log_softmax(logits)[np.arange(len(targets)), targets].mean())
-
-
-def log_softmax(logits: NDArray[Any]) -> Matrix:
-    """Give the logarithms of the probabilities."""
-    shifted = np.asarray(logits, np.float64)
-    shifted = shifted - shifted.max(axis=1, keepdims=True)
-    found: Matrix = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return found
-
-
-def balanced(targets: NDArray[np.int64]) -> Matrix:
-    """Weigh examples so that each class counts the same."""
-    counts = np.bincount(targets)
-    found: Matrix = len(targets) / (np.count_nonzero(counts) * counts[targets])
-    return found
 
 
 def _scaled(prior: Linear, labels: int, middle: Matrix, spread: Matrix) -> Linear:
@@ -165,9 +166,6 @@ def _minimised(
     scaled: Matrix, train: Known, start: Linear, penalty: float, check: Callable[[], None]
 ) -> Linear:
     labels, width = start.weights.shape
-    total = train.weights.sum()
-    right = np.zeros((len(scaled), labels))
-    right[np.arange(len(scaled)), train.targets] = 1.0
     origin = np.concatenate([start.weights, start.bias[:, None]], axis=1)
     # A new label's bias is a guess: nothing draws it there.
     pull = np.full((labels, width + 1), penalty)
@@ -176,23 +174,14 @@ def _minimised(
     def cost(flat: Matrix) -> tuple[float, Matrix]:
         check()
         given = flat.reshape(labels, width + 1)
-        logs = log_softmax(scaled @ given[:, :-1].T + given[:, -1])
+        logits = scaled @ given[:, :-1].T + given[:, -1]
+        loss, off = loss_and_slope(logits, train.targets, train.weights)
         away = given - origin
-        loss = -(train.weights * (logs * right).sum(axis=1)).sum() / total
-        off = (np.exp(logs) - right) * (train.weights / total)[:, None]
         slope = np.concatenate([off.T @ scaled, off.sum(axis=0)[:, None]], axis=1) + pull * away
         return float(loss + 0.5 * (pull * away**2).sum()), slope.reshape(-1)
 
-    found = _optimize().minimize(
+    found = optimiser().minimize(
         cost, origin.reshape(-1), jac=True, method="L-BFGS-B", options={"maxiter": _STEPS}
     )
     given = found.x.reshape(labels, width + 1)
     return Linear(given[:, :-1], given[:, -1])
-
-
-def _optimize() -> Any:
-    try:
-        from scipy import optimize
-    except ImportError as error:
-        raise ConfigError("retraining needs scipy: pip install 'streamer[retrain]'") from error
-    return optimize

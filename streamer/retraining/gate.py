@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.retraining.config import Gate
+from streamer.retraining.marks import Marks, OfClass
 
 Decision = Literal["promote", "reject", "inconclusive"]
 _DRAWS = 4000
 _CHUNK = 250
+_FLIPS = 20_000  # the twentieth look asks for a chance below 1 in 13,000
 _DOUBT = 0.2
 _POWER = 0.8416  # the normal distribution's quantile of 80%
 _EXACT_UP_TO = 1000
@@ -43,6 +45,28 @@ class Compared:
     challenger_p: NDArray[np.float64]
     clusters: Sequence[str]
     known: frozenset[str]
+
+    def marks(self, metric: str) -> Marks:
+        """Give the figures that are compared."""
+        truths = np.array(self.truths, object)
+        champion, challenger = (
+            np.array([a == t for a, t in zip(given, self.truths, strict=True)], float)
+            for given in (self.champion, self.challenger)
+        )
+        classes = {}
+        for label in sorted(set(self.truths)):
+            here = truths == label
+            classes[label] = OfClass(int(here.sum()), champion[here], challenger[here])
+        return Marks(
+            metric=metric,
+            gains=_gains(self, challenger - champion, metric),
+            champion=champion,
+            challenger=challenger,
+            exact=True,
+            clusters=self.clusters,
+            old=np.array([label in self.known for label in self.truths], bool),
+            classes=classes,
+        )
 
 
 @dataclass(frozen=True)
@@ -69,43 +93,38 @@ def spent(alpha: float, look: int) -> float:
     return alpha * 6 / (pi * look) ** 2
 
 
-def judge(compared: Compared, gate: Gate, look: int, seed: int = 0) -> Verdict:
+def judge(compared: Compared | Marks, gate: Gate, look: int, seed: int = 0) -> Verdict:
     """Compare a challenger with the champion.
 
     Args:
-        compared: the answers of both.
+        compared: the answers of both, or figures of them.
         gate: what is asked.
         look: the how-many-eth look at these records this is, from 1.
         seed: of the bootstrap.
     """
-    count = len(compared.truths)
+    metric = "accuracy" if gate.metric == "auto" else gate.metric
+    marks = compared.marks(metric) if isinstance(compared, Compared) else compared
+    count = len(marks.gains)
     if count < gate.min_examples:
         told = f"too few held-out labels: {count}; {gate.min_examples} are asked for"
         return Verdict("inconclusive", (told,), {"examples": count})
-    truths = np.array(compared.truths, object)
-    right = [
-        np.array([a == t for a, t in zip(given, compared.truths, strict=True)], float)
-        for given in (compared.champion, compared.challenger)
-    ]
     alpha = spent(gate.alpha, look)
-    gains = _gains(compared, right, gate.metric, truths)
-    groups = _grouped(gains, compared.clusters)
+    groups = _grouped(marks.gains, marks.clusters)
     low, high = _interval(groups, alpha, seed)
-    gain = float(gains.mean())
-    old = np.array([label in compared.known for label in compared.truths])
+    old = marks.old
     figures: dict[str, Any] = {
-        "metric": gate.metric,
+        "metric": marks.metric,
         "examples": count,
         "groups": len(groups),
         "look": look,
         "alpha": alpha,
-        "champion": float(right[0].mean()),
-        "challenger": float(right[1].mean()),
-        "gain": gain,
+        "champion": float(marks.champion.mean()),
+        "challenger": float(marks.challenger.mean()),
+        "gain": float(marks.gains.mean()),
         "interval": [low, high],
         "detectable": _detectable(groups, gate.alpha),
-        "classes": _classes(truths, right),
-        "old_classes": None if old.all() or not old.any() else _old(right, old),
+        "classes": {label: _shown(one) for label, one in marks.classes.items()},
+        "old_classes": None if old.all() or not old.any() else _shown(_old(marks)),
     }
     if not old.all() and old.sum() < gate.class_examples:
         told = (
@@ -113,13 +132,14 @@ def judge(compared: Compared, gate: Gate, look: int, seed: int = 0) -> Verdict:
             f"({gate.class_examples} are asked for): nothing shows that these are not forgotten"
         )
         return Verdict("inconclusive", (told,), figures)
-    return _decided(figures, gate, groups, _regressions(compared, right, gate, truths, old))
+    chance = _sign_test(groups) if marks.exact else _flip_test(groups, seed)
+    return _decided(figures, gate, chance, _regressions(marks, gate))
 
 
 def _decided(
     figures: dict[str, Any],
     gate: Gate,
-    groups: NDArray[np.float64],
+    chance: float,
     regressions: list[str],
 ) -> Verdict:
     gain, (low, high), alpha = figures["gain"], figures["interval"], figures["alpha"]
@@ -133,7 +153,6 @@ def _decided(
         if high < -gate.margin:
             return Verdict("reject", (f"{told}: worse",), figures)
     else:
-        chance = _sign_test(groups)
         if gain >= gate.min_gain and low > 0 and chance <= alpha:
             reason = f"{told}: better, by {_points(gate.min_gain)} at least"
             return Verdict("promote", (reason,), figures)
@@ -147,22 +166,19 @@ def _decided(
     return Verdict("inconclusive", (few,), figures)
 
 
-def _gains(
-    compared: Compared, right: list[NDArray[np.float64]], metric: str, truths: NDArray[Any]
-) -> NDArray[np.float64]:
+def _gains(compared: Compared, better: NDArray[np.float64], metric: str) -> NDArray[np.float64]:
     """Give by how much the challenger is better on each record."""
     if metric == "nll":
         least = 1e-12
         return np.log(np.maximum(compared.challenger_p, least)) - np.log(
             np.maximum(compared.champion_p, least)
         )
-    gains: NDArray[np.float64] = right[1] - right[0]
     if metric == "balanced_accuracy":
         names, places, counts = np.unique(
-            truths.astype(str), return_inverse=True, return_counts=True
+            np.array(compared.truths, str), return_inverse=True, return_counts=True
         )
-        gains = gains * len(gains) / (len(names) * counts[places])
-    return gains
+        return better * len(better) / (len(names) * counts[places])
+    return better
 
 
 def _grouped(gains: NDArray[np.float64], clusters: Sequence[str]) -> NDArray[np.float64]:
@@ -194,6 +210,22 @@ def _sign_test(groups: NDArray[np.float64]) -> float:
     return _tail(won, won + lost)
 
 
+def _flip_test(groups: NDArray[np.float64], seed: int) -> float:
+    """Give the probability of so large a sum of gains, were each as probable with its sign turned.
+
+    The paired test by permutation, for gains that are no whole steps.
+    """
+    sums = groups[:, 0][groups[:, 0] != 0]
+    if not len(sums):
+        return 1.0
+    rng = np.random.default_rng(seed)
+    more = 0
+    for _ in range(0, _FLIPS, _CHUNK):
+        signs = rng.integers(0, 2, (_CHUNK, len(sums)), dtype=np.int8) * 2 - 1
+        more += int((signs @ sums >= sums.sum()).sum())
+    return (more + 1) / (_FLIPS + 1)
+
+
 def _tail(wins: int, trials: int) -> float:
     """Give P(X >= wins) for X binomial with share 1/2."""
     if trials == 0:
@@ -218,59 +250,46 @@ def _quantile(share: float) -> float:
     return NormalDist().inv_cdf(share)
 
 
-def _regressions(
-    compared: Compared,
-    right: list[NDArray[np.float64]],
-    gate: Gate,
-    truths: NDArray[Any],
-    old: NDArray[np.bool_],
-) -> list[str]:
+def _regressions(marks: Marks, gate: Gate) -> list[str]:
     """Name the classes that have suffered, and the old ones together where there are new ones."""
     found = []
-    for label in sorted(set(compared.truths)):
-        here = truths == label
-        if here.sum() < gate.class_examples:
+    for label, one in marks.classes.items():
+        if one.examples < gate.class_examples:
             continue
-        drop = float(right[0][here].mean() - right[1][here].mean())
-        if drop > gate.per_class_margin and _surely_lost(right, here):
-            found.append(
-                f"'{label}' falls from {right[0][here].mean():.1%} to {right[1][here].mean():.1%} "
-                f"(allowed: {_points(gate.per_class_margin)})"
-            )
-    if old.any() and not old.all():
-        drop = float(right[0][old].mean() - right[1][old].mean())
-        if drop > gate.margin and _surely_lost(right, old):
-            found.append(
-                f"the classes that were known before fall from {right[0][old].mean():.1%} to "
-                f"{right[1][old].mean():.1%} (allowed: {_points(gate.margin)})"
-            )
+        if _surely_lost(one, gate.per_class_margin, exact=marks.exact):
+            found.append(f"'{label}' {_fall(one)} (allowed: {_points(gate.per_class_margin)})")
+    old = _old(marks)
+    if 0 < old.examples < len(marks.gains) and _surely_lost(old, gate.margin, exact=marks.exact):
+        told = "the classes that were known before"
+        found.append(f"{told} {_fall(old, 'fall')} (allowed: {_points(gate.margin)})")
     return found
 
 
-def _surely_lost(right: list[NDArray[np.float64]], here: NDArray[np.bool_]) -> bool:
-    """Whether losses are so many more than gains that chance is no good explanation."""
-    lost = int(((right[0] > right[1]) & here).sum())
-    won = int(((right[1] > right[0]) & here).sum())
-    return _tail(lost, lost + won) <= _DOUBT
+def _fall(one: OfClass, verb: str = "falls") -> str:
+    return f"{verb} from {one.champion.mean():.1%} to {one.challenger.mean():.1%}"
 
 
-def _classes(truths: NDArray[Any], right: list[NDArray[np.float64]]) -> dict[str, dict[str, float]]:
-    found = {}
-    for label in sorted(set(truths.tolist())):
-        here = truths == label
-        found[label] = {
-            "examples": int(here.sum()),
-            "champion": float(right[0][here].mean()),
-            "challenger": float(right[1][here].mean()),
-        }
-    return found
+def _surely_lost(one: OfClass, margin: float, *, exact: bool) -> bool:
+    """Whether more is lost than is allowed, and chance is no good explanation."""
+    away = one.champion - one.challenger
+    if away.mean() <= margin:
+        return False
+    if exact:
+        lost, won = int((away > 0).sum()), int((away < 0).sum())
+        return _tail(lost, lost + won) <= _DOUBT
+    return bool(away.mean() > _quantile(1 - _DOUBT) * away.std() / sqrt(len(away)))
 
 
-def _old(right: list[NDArray[np.float64]], old: NDArray[np.bool_]) -> dict[str, float]:
+def _old(marks: Marks) -> OfClass:
+    here = marks.old
+    return OfClass(int(here.sum()), marks.champion[here], marks.challenger[here])
+
+
+def _shown(one: OfClass) -> dict[str, float]:
     return {
-        "examples": int(old.sum()),
-        "champion": float(right[0][old].mean()),
-        "challenger": float(right[1][old].mean()),
+        "examples": one.examples,
+        "champion": float(one.champion.mean()),
+        "challenger": float(one.challenger.mean()),
     }
 
 

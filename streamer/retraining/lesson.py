@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from random import Random
+from typing import Any
 
 from streamer.records import Sample
 from streamer.retraining.config import Replay
@@ -13,6 +14,7 @@ from streamer.retraining.finding import read_sample
 from streamer.retraining.labelled import Example
 from streamer.retraining.near import pairs_across
 from streamer.retraining.store import Store
+from streamer.retraining.truth import Form, grown, names_in
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,19 @@ class Part:
     samples: tuple[Sample, ...]
 
     @property
+    def answers(self) -> list[Any]:
+        """What is right of each: a label, several, a similarity, boxes, entities."""
+        return [one.answer for one in self.examples]
+
+    @property
     def truths(self) -> list[str]:
         """The right label of each; the first where several are."""
-        return [
-            one.answer[0] if isinstance(one.answer, list) else one.answer for one in self.examples
-        ]
+        return [next(iter(names_in(answer)), "") for answer in self.answers]
+
+    @property
+    def names(self) -> Counter[str]:
+        """Count the labels that answers have."""
+        return Counter(name for answer in self.answers for name in names_in(answer))
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,7 @@ class Lesson:
     @property
     def counts(self) -> dict[str, dict[str, int]]:
         """Count examples by side and label."""
-        return {side: dict(sorted(Counter(p.truths).items())) for side, p in self.sides.items()}
+        return {side: dict(sorted(part.names.items())) for side, part in self.sides.items()}
 
     @property
     def trained_names(self) -> list[str]:
@@ -75,6 +85,7 @@ def cut(  # noqa: PLR0913 - what a lesson depends on
     *,
     seed: int,
     since: int,
+    form: Form = "label",
 ) -> Lesson:
     """Cut a lesson from the set.
 
@@ -85,6 +96,7 @@ def cut(  # noqa: PLR0913 - what a lesson depends on
         replay: how much is learnt from.
         seed: of what is drawn.
         since: sequence of the last run's set: what came later is new.
+        form: of the labels.
     """
     by_side: dict[Side, list[Example]] = {"train": [], "validation": [], "test": []}
     for one in examples:
@@ -93,14 +105,12 @@ def cut(  # noqa: PLR0913 - what a lesson depends on
     by_side["train"] = replayed(by_side["train"], replay, seed, since)
     chosen = [one for part in by_side.values() for one in part]
     sides = {side: part_of(store, part) for side, part in by_side.items()}
-    seen = {label for side in ("train", "validation") for label in sides[side].truths}
-    test = set(sides["test"].truths)
-    new = sorted((seen | test) - set(known))
+    seen = {label for part in sides.values() for label in part.names}
     return Lesson(
         version=store.sequence,
         digest=_digest(chosen),
         sides=sides,
-        labels=(*known, *new),
+        labels=tuple(grown(known, seen, form)),
         old=len(known),
         across=pairs_across((one.signature, one.side) for one in chosen),
     )
@@ -124,7 +134,7 @@ def replayed(examples: list[Example], replay: Replay, seed: int, since: int) -> 
     classes: dict[str, list[Example]] = defaultdict(list)
     for one in examples:
         if one.sha not in taken:
-            classes[str(one.answer)].append(one)
+            classes[_kind(one.answer)].append(one)
     draw = Random(seed)  # noqa: S311 - a fair sample, no secret
     for members in classes.values():
         draw.shuffle(members)
@@ -137,6 +147,11 @@ def replayed(examples: list[Example], replay: Replay, seed: int, since: int) -> 
             if not classes[label]:
                 del classes[label]
     return sorted([*newest, *old], key=lambda one: one.sha)
+
+
+def _kind(answer: Any) -> str:
+    """Say what an example is drawn as: its labels."""
+    return ",".join(sorted(set(names_in(answer))))
 
 
 def _digest(examples: Sequence[Example]) -> str:

@@ -10,9 +10,11 @@ from streamer.models import Version
 from streamer.models.registry import open_registry
 from streamer.models.version import load_version
 from streamer.retraining.config import RetrainFile, load_retrain
+from streamer.retraining.grading import METRICS
 from streamer.retraining.intake import ANSWER_OF
 from streamer.retraining.learner import Learner
 from streamer.retraining.store import parquet
+from streamer.retraining.truth import form_of
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,12 @@ def planned(path: Path, settings: Settings) -> Plan:
     if version.manifest.task not in ANSWER_OF:
         known = ", ".join(ANSWER_OF)
         raise ConfigError(f"{file.model}: is for {version.manifest.task}; learnt are {known}")
+    suited = METRICS[form_of(version.manifest)]
+    if file.gate.metric not in ("auto", *suited):
+        raise ConfigError(
+            f"gate.metric: {file.gate.metric} is none of {file.model}, which is for "
+            f"{version.manifest.task}: write {' or '.join(suited)}, or leave it out"
+        )
     text = Learner(file.strategy, file.budget.threads).check(version)
     place = place_of_set(file, path)
     return Plan(file, path, topology, step, len(topology.steps) == 1, version, place, text)

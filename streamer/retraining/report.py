@@ -9,19 +9,25 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from streamer.records import Image, Pair, Sample
+from streamer.records import Image, Pair
+from streamer.retraining.challenger import Challenger
 from streamer.retraining.gate import Verdict
 from streamer.retraining.labelled import Example
-from streamer.retraining.learner import Challenger
 from streamer.retraining.lesson import Lesson
 from streamer.retraining.runs import Run
 from streamer.retraining.trial import Trial
+from streamer.retraining.truth import box_of
+from streamer.retraining.truth import told as told_of
 
 _WORST = 24
 _SIDE = 160
 _MOST_CHARS = 300
 _MOST_LABELS = 40
+_OF_ACCURACY = ("accuracy", "balanced_accuracy", "nll")
+_RIGHT, _GIVEN = (80, 175, 76), (54, 67, 244)  # BGR: what is right, what was answered
+_SHOWN_FROM = 0.3
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 68rem; padding: 0 1rem;
@@ -56,6 +62,7 @@ def json_report(
             "version": lesson.version,
             "digest": lesson.digest,
             "examples": lesson.counts,
+            "sizes": {side: len(part.examples) for side, part in lesson.sides.items()},
             "labels": list(lesson.labels),
             "new_labels": list(lesson.labels[lesson.old :]),
             "near_duplicates_across_sides": lesson.across,
@@ -83,7 +90,8 @@ def html_report(told: Mapping[str, Any], trial: Trial | None) -> str:
         _table(_data(told)),
     ]
     if trial is not None:
-        parts += ["<h2>Who was taken for whom</h2>", _matrix(trial)]
+        if trial.form == "label":
+            parts += ["<h2>Who was taken for whom</h2>", _matrix(trial)]
         parts += ["<h2>Worst mistakes</h2>", _worst(trial)]
     body = "\n".join(parts)
     return (
@@ -104,9 +112,10 @@ def _overview(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "interval" in gate:
         low, high = gate["interval"]
         old = gate["old_classes"]
+        shown = "accuracy" if gate["metric"] in _OF_ACCURACY else gate["metric"]
         rows += [
-            ("champion right", f"{gate['champion']:.1%} of {gate['examples']} held-out records"),
-            ("challenger right", f"{gate['challenger']:.1%}"),
+            (f"champion, {shown}", f"{gate['champion']:.1%} ({gate['examples']} held-out records)"),
+            (f"challenger, {shown}", f"{gate['challenger']:.1%}"),
             ("gain", f"{gate['gain']:+.4f}, from {low:+.4f} to {high:+.4f} ({gate['metric']})"),
             ("look", f"{gate['look']} at these records, at alpha {gate['alpha']:.4f}"),
             ("could have found", f"a difference of {gate['detectable']:.4f}, four times in five"),
@@ -127,7 +136,8 @@ def _data(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = [("set", f"version {found['version']}, digest {found['digest'][:16]}")]
     for side, labels in found["examples"].items():
         counts = ", ".join(f"{label} {count}" for label, count in labels.items())
-        rows.append((side, f"{sum(labels.values())}: {counts}"))
+        size = found["sizes"][side]
+        rows.append((side, f"{size}: {counts}" if counts else str(size)))
     rows.append(("new labels", ", ".join(found["new_labels"]) or "none"))
     rows.append(("near-duplicates across sides", str(found["near_duplicates_across_sides"])))
     rows += [(name.replace("_", " "), str(count)) for name, count in told.get("labels", {}).items()]
@@ -146,7 +156,7 @@ def _classes(told: Mapping[str, Any]) -> str:
 
 
 def _curves(tried: Sequence[Mapping[str, Any]]) -> str:
-    """Draw the losses by penalty, and list them."""
+    """Draw the losses by penalty or epoch, and list them."""
     points = [one for one in tried if "validation" in one]
     if not points:
         return _table([(key, str(value)) for one in tried for key, value in one.items()])
@@ -162,26 +172,28 @@ def _curves(tried: Sequence[Mapping[str, Any]]) -> str:
             f'font-size="11" fill="{colour}">{name}</text>'
         )
     drawn = f'<svg viewBox="0 0 600 160" width="600" role="img">{"".join(lines)}</svg>'
-    rows = [
-        f"<tr><td>{one['towards']}</td><td>{one['penalty']:g}</td><td>{one['train']:.4f}</td>"
-        f"<td>{one['validation']:.4f}</td></tr>"
+    names = {"train": "loss, training", "validation": "loss, validation"}
+    head = "".join(f"<th>{escape(names.get(name, name))}</th>" for name in points[0])
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{escape(_number(value))}</td>" for value in one.values()) + "</tr>"
         for one in points
-    ]
-    head = (
-        "<tr><th>drawn towards</th><th>penalty</th><th>loss, training</th><th>validation</th></tr>"
     )
-    return f"{drawn}<table>{head}{''.join(rows)}</table>"
+    return f"{drawn}<table><tr>{head}</tr>{rows}</table>"
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _matrix(trial: Trial) -> str:
-    truths = trial.compared.truths
-    names = sorted({*truths, *(one for one in trial.challenger.labels if one)})[:_MOST_LABELS]
+    truths, answers = trial.part.truths, trial.challenger.labels
+    names = sorted({*truths, *(one for one in answers if one)})[:_MOST_LABELS]
     places = {name: at for at, name in enumerate(names)}
     counts = np.zeros((len(names), len(names)), int)
-    for truth, answer in zip(truths, trial.challenger.labels, strict=True):
+    for truth, answer in zip(truths, answers, strict=True):
         if truth in places and answer in places:
             counts[places[truth], places[answer]] += 1
-    most = max(int(counts.max()), 1)
+    most = max(int(counts.max(initial=0)), 1)
     rows = []
     for name, row in zip(names, counts, strict=True):
         cells = "".join(
@@ -194,23 +206,20 @@ def _matrix(trial: Trial) -> str:
 
 
 def _worst(trial: Trial) -> str:
-    truths = trial.compared.truths
-    wrong = [
-        at
-        for at, (truth, answer) in enumerate(zip(truths, trial.challenger.labels, strict=True))
-        if truth != answer
-    ]
-    wrong.sort(key=lambda at: -trial.challenger.scores[at])
     shown = []
-    for at in wrong[:_WORST]:
-        before = trial.champion.labels[at]
+    for at in trial.mistakes()[:_WORST]:
+        given, before = trial.challenger.labels[at], trial.champion.labels[at]
+        right = told_of(trial.part.answers[at])
         shown.append(
-            f"<div>{_shown(trial.part.samples[at])}<br>is <b>{escape(truths[at])}</b>, answered "
-            f"<b>{escape(str(trial.challenger.labels[at]))}</b> "
-            f"({trial.challenger.scores[at]:.2f}); before: {escape(str(before))}"
+            f"<div>{_shown(trial, at)}<br>is <b>{escape(right)}</b>, answered "
+            f"<b>{escape(str(given))}</b> ({trial.challenger.scores[at]:.2f}); before: "
+            f"{escape(str(before))}"
             f"<br><span class=place>{_names(trial.part.examples[at])}</span></div>"
         )
-    return f"<div class=worst>{''.join(shown)}</div>" if shown else "<p>none</p>"
+    told = ""
+    if trial.form == "boxes":
+        told = "<p>Green: what is there. Red: what the challenger answers.</p>"
+    return f"{told}<div class=worst>{''.join(shown)}</div>" if shown else "<p>none</p>"
 
 
 def _names(example: Example) -> str:
@@ -218,16 +227,32 @@ def _names(example: Example) -> str:
     return escape("\n".join(example.names))
 
 
-def _shown(sample: Sample) -> str:
+def _shown(trial: Trial, at: int) -> str:
+    sample = trial.part.samples[at]
     if isinstance(sample, Image):
         height, width = sample.size
         scale = min(_SIDE / max(height, width), 1.0)
         size = (max(int(width * scale), 1), max(int(height * scale), 1))
         small = cv2.resize(sample.pixels, size, interpolation=cv2.INTER_AREA)
+        if trial.form == "boxes":
+            _draw(small, trial.part.answers[at], scale, _RIGHT)
+            sure = [o for o in trial.challenger.given[at] or () if o["score"] >= _SHOWN_FROM]
+            _draw(small, sure, scale, _GIVEN)
         encoded = base64.b64encode(cv2.imencode(".jpg", small)[1].tobytes()).decode()
         return f'<img alt="" src="data:image/jpeg;base64,{encoded}">'
     text = f"{sample.first} | {sample.second}" if isinstance(sample, Pair) else sample.text
     return escape(text[:_MOST_CHARS])
+
+
+def _draw(
+    pixels: NDArray[Any],
+    objects: Sequence[Mapping[str, Any]],
+    scale: float,
+    colour: tuple[int, int, int],
+) -> None:
+    for one in objects:
+        left, top, right, bottom = (int(edge * scale) for edge in box_of(one))
+        cv2.rectangle(pixels, (left, top), (right, bottom), colour, 1)
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> str:

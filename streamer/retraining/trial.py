@@ -15,26 +15,44 @@ from streamer.records import Sample
 from streamer.retraining.config import Gate
 from streamer.retraining.finding import read_sample
 from streamer.retraining.gate import Compared
-from streamer.retraining.learner import output_of, probabilities
+from streamer.retraining.grading import graded, off_by, passes
+from streamer.retraining.heads import output_of, probabilities
 from streamer.retraining.lesson import Part
+from streamer.retraining.marks import Marks
 from streamer.retraining.runner import Runner, ratio_of_times
+from streamer.retraining.truth import Form, form_of, told
 
 _TIMED = 32
+_ANY_SCORE = 0.01
+_MOST_OBJECTS = 300
+_HALF = 0.5
+_MUST_PASS = ("label", "score", "boxes", "entities")
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What a version says of samples."""
+    """What a version says of samples.
 
-    labels: list[str | None]
+    Attributes:
+        given: as it is published; of a classifier with one label, that label.
+        scores: how sure it was of each; how wrong it is where answers are no single labels.
+        of_truth: the probability that it gave to the right label.
+    """
+
+    given: list[Any]
     scores: list[float]
     of_truth: NDArray[np.float64]
+
+    @property
+    def labels(self) -> list[str | None]:
+        """Its answers as people read them."""
+        return [None if one is None else told(one) for one in self.given]
 
 
 def answers(
     runner: Runner, version: Version, samples: Sequence[Sample], truths: Sequence[str]
 ) -> Answers:
-    """Let a version answer."""
+    """Let a version answer that gives one label."""
     name, after = output_of(version.manifest)
     found = runner.run(samples, [name])[name]
     chances = found.astype(np.float64) if after == "softmax" else probabilities(found, "softmax")
@@ -57,17 +75,29 @@ class Trial:
 
     Attributes:
         compared: for the gate.
-        kept: which of the part's examples count.
+        part: the examples that count.
+        form: of the answers.
         problems: why the challenger is refused whatever the figures say.
         figures: latency, size, and how labels came.
     """
 
-    compared: Compared
+    compared: Compared | Marks
     part: Part
+    form: Form
     champion: Answers
     challenger: Answers
     problems: list[str]
     figures: dict[str, Any]
+
+    def mistakes(self) -> list[int]:
+        """Give the places of the challenger's wrong answers, the worst ones first."""
+        given, right = self.challenger, self.part.answers
+        wrong = [
+            at
+            for at, answer in enumerate(given.given)
+            if answer is None or not passes(self.form, answer, right[at])
+        ]
+        return sorted(wrong, key=lambda at: -given.scores[at])
 
 
 def tried(  # noqa: PLR0913 - both sides, and what is asked
@@ -78,31 +108,62 @@ def tried(  # noqa: PLR0913 - both sides, and what is asked
     Raises:
         ConfigError: the file of what must pass cannot be read.
     """
-    part, told = counted(part, gate)
+    form = form_of(champion.manifest)
+    part, counting = counted(part, gate)
     with Runner(champion, threads=threads) as old, Runner(challenger, threads=threads) as new:
-        first = answers(old, champion, part.samples, part.truths)
-        second = answers(new, challenger, part.samples, part.truths)
+        first, second = (
+            _answered(runner, version, part, form)
+            for runner, version in ((old, champion), (new, challenger))
+        )
         ratio = ratio_of_times(old, new, part.samples[:_TIMED]) if part.samples else 1.0
-        failed = _failed(new, challenger, gate, beside)
+        problems = _failed(new, challenger, gate, beside)
     sizes = [version.file.stat().st_size for version in (champion, challenger)]
-    problems = list(failed)
     if ratio > gate.max_latency_ratio:
         problems.append(f"takes {ratio:.2f} times as long (allowed: {gate.max_latency_ratio:g})")
     if sizes[1] > gate.max_size_ratio * sizes[0]:
         problems.append(
             f"is {sizes[1] / sizes[0]:.2f} times as large (allowed: {gate.max_size_ratio:g})"
         )
-    compared = Compared(
+    figures = {"records": counting, "latency_ratio": ratio, "size_ratio": sizes[1] / sizes[0]}
+    compared = _compared(form, champion, part, first, second)
+    return Trial(compared, part, form, first, second, problems, figures)
+
+
+def _answered(runner: Runner, version: Version, part: Part, form: Form) -> Answers:
+    if form == "label":
+        return answers(runner, version, part.samples, part.truths)
+    given = published(runner, version, part.samples, form)
+    wrong = [off_by(form, one, right) for one, right in zip(given, part.answers, strict=True)]
+    return Answers(given, wrong, np.zeros(len(given)))
+
+
+def published(runner: Runner, version: Version, samples: Sequence[Sample], form: Form) -> list[Any]:
+    """Give answers as they are judged: of a detector even those that it is unsure of."""
+    own = version.manifest.postprocess.threshold
+    if form == "boxes":
+        return runner.answers(samples, threshold=_ANY_SCORE, top_k=_MOST_OBJECTS)
+    if form == "labels":
+        count = len(version.manifest.id2label)
+        return runner.answers(samples, threshold=_HALF if own is None else own, top_k=count)
+    return runner.answers(samples)
+
+
+def _compared(
+    form: Form, champion: Version, part: Part, first: Answers, second: Answers
+) -> Compared | Marks:
+    clusters = [one.cluster for one in part.examples]
+    known = frozenset(champion.manifest.id2label.values())
+    if form != "label":
+        return graded(form, part.answers, (first.given, second.given), clusters, known)
+    return Compared(
         truths=part.truths,
-        champion=first.labels,
-        challenger=second.labels,
+        champion=first.given,
+        challenger=second.given,
         champion_p=first.of_truth,
         challenger_p=second.of_truth,
-        clusters=[one.cluster for one in part.examples],
-        known=frozenset(champion.manifest.id2label.values()),
+        clusters=clusters,
+        known=known,
     )
-    figures = {"records": told, "latency_ratio": ratio, "size_ratio": sizes[1] / sizes[0]}
-    return Trial(compared, part, first, second, problems, figures)
 
 
 def counted(part: Part, gate: Gate) -> tuple[Part, str]:
@@ -120,25 +181,40 @@ def _failed(runner: Runner, version: Version, gate: Gate, beside: Path) -> list[
     if gate.must_pass is None:
         return []
     file = beside.parent / gate.must_pass
-    samples, truths = [], []
+    samples, wanted = [], []
     try:
         for line in file.read_text(encoding="utf-8").splitlines():
-            if not line.strip():
-                continue
-            given = json.loads(line)
-            if "file" in given:
-                samples.append(read_sample("image", (file.parent / given["file"]).read_bytes()))
-            else:
-                samples.append(read_sample("text", given["text"].encode()))
-            truths.append(given["label"])
+            if line.strip():
+                sample, answer = _must_pass(json.loads(line), file)
+                samples.append(sample)
+                wanted.append(answer)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f'gate.must_pass: {file}: write {{"text": …, "label": …}} or {{"file": …, "label": …}} '
             f"a line: {error}"
         ) from error
-    found = answers(runner, version, samples, truths).labels
+    form = form_of(version.manifest)
+    found = (
+        answers(runner, version, samples, wanted).given
+        if form == "label"
+        else published(runner, version, samples, form)
+    )
+    bar = version.manifest.postprocess.threshold or _HALF
+    if form == "boxes":
+        found = [[one for one in answer or () if one["score"] >= bar] for answer in found]
     return [
-        f"must pass: line {number} is '{truth}', answered '{answer}'"
-        for number, (truth, answer) in enumerate(zip(truths, found, strict=True), 1)
-        if truth != answer
+        f"must pass: line {number} is '{told(right)}', answered '{told(answer)}'"
+        for number, (right, answer) in enumerate(zip(wanted, found, strict=True), 1)
+        if answer is None or not passes(form, answer, right)
     ]
+
+
+def _must_pass(given: dict[str, Any], file: Path) -> tuple[Sample, Any]:
+    """Read one line of what must pass."""
+    [answer] = [given[name] for name in _MUST_PASS if name in given]
+    if "file" in given:
+        return read_sample("image", (file.parent / given["file"]).read_bytes()), answer
+    if "sentence1" in given:
+        pair = {name: given[name] for name in ("sentence1", "sentence2")}
+        return read_sample("pair", json.dumps(pair).encode()), answer
+    return read_sample("text", given["text"].encode()), answer

@@ -32,10 +32,13 @@ from streamer.retraining.runner import OutOfTimeError
 from streamer.retraining.runs import KILLED, Run, Runs, now
 from streamer.retraining.store import Store
 from streamer.retraining.trial import Trial, tried
+from streamer.retraining.truth import form_of
 
 _BY = "streamer retrain"
 _TRIES = 3
-_LIBRARIES = ("numpy", "onnx", "onnxruntime", "scipy")
+# What is shown of a classifier is how often it is right, whatever it was chosen by.
+_SHOWN = {"balanced_accuracy": "accuracy", "nll": "accuracy"}
+_LIBRARIES = ("numpy", "onnx", "onnxruntime", "scipy", "torch", "transformers")
 
 
 class NotNowError(StreamerError):
@@ -135,6 +138,7 @@ class Workshop:
             self._file.strategy.replay,
             seed=self._file.strategy.seed,
             since=last.set_version if last is not None else 0,
+            form=form_of(champion.manifest),
         )
         run = self.runs.begin(
             why=why,
@@ -240,7 +244,7 @@ class Workshop:
         """Write the challenger into the registry; the number is the next one that is free."""
         figures = verdict.figures
         metrics = {
-            "accuracy": round(figures["challenger"], 4),
+            _SHOWN.get(figures["metric"], figures["metric"]): round(figures["challenger"], 4),
             "gain": round(figures["gain"], 4),
             "gain_interval": [round(one, 4) for one in figures["interval"]],
             "held_out_records": figures["examples"],
@@ -265,7 +269,7 @@ class Workshop:
                 lineage=lineage,
             )
             try:
-                self.registry.add(packed)
+                number = self.registry.add(packed)
             except ConfigError:
                 if attempt == _TRIES - 1:
                     raise

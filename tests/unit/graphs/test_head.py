@@ -8,7 +8,8 @@ from onnx import TensorProto, helper, numpy_helper
 from support import learning, tiny
 
 from streamer.errors import ConfigError, ModelError
-from streamer.graphs.head import expose, find_head, with_head
+from streamer.graphs.head import expose, find_head
+from streamer.graphs.headed import with_head
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_another_head_with_more_labels_takes_its_place_and_nothing_of_the_old_on
     rng = np.random.default_rng(1)
     w, b = weights(rng, 6, len(learning.VOCABULARY)), weights(rng, 6)
     for after in ("none", "softmax"):
-        with_head(folder / "model.onnx", head, w, b, tmp_path / "new.onnx", after=after)
+        with_head(folder / "model.onnx", head, [(w, b)], tmp_path / "new.onnx", after=after)
         model = onnx.load(tmp_path / "new.onnx")
         assert {one.name for one in model.graph.initializer} == {
             "words",

@@ -170,11 +170,11 @@ def test_what_needs_trainable_weights_is_refused_before_anything_is_read(champio
         Learner(Strategy(kind=kind), 1).check(champion)
 
 
-def test_a_version_for_another_task_is_refused(tmp_path):
+def test_calibration_of_a_version_for_another_task_is_refused(tmp_path):
     folder = tiny.pair_model(tmp_path)
     version = load_version(str(folder), beside=folder, models_dir=folder)
     with pytest.raises(ConfigError, match="is for sentence-similarity"):
-        Learner(Strategy(kind="head"), 1).check(version)
+        Learner(Strategy(kind="calibrate"), 1).check(version)
 
 
 def test_classes_without_examples_keep_the_weights_that_they_had():
