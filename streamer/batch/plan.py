@@ -5,6 +5,10 @@ from dataclasses import dataclass
 
 from streamer.records import ModelInput
 
+_ENDLESS = 1 << 62
+_WEIGHED = 64
+"""Items of a batch that is weighed against smaller ones; larger ones are cut at their bounds."""
+
 
 @dataclass(frozen=True)
 class BatchBounds:
@@ -15,11 +19,14 @@ class BatchBounds:
         cost: their cost, padding included: tokens of the longest text times the items, or pixels.
             A single item passes whatever it costs.
         one_length: whether a batch holds items of one length only, so that nothing is padded.
+        overhead: what a run costs besides its items, as a cost: more padding than that is not
+            worth saving a run. 0 if it is not known: batches are filled up to their bounds.
     """
 
     items: int
     cost: int
     one_length: bool = False
+    overhead: int = 0
 
 
 def padded_cost(inputs: Sequence[ModelInput]) -> int:
@@ -41,17 +48,50 @@ def planned(inputs: Sequence[ModelInput], bounds: BatchBounds) -> list[list[int]
     batches = []
     for indices in groups.values():
         indices.sort(key=lambda index: inputs[index].length, reverse=True)
-        batch: list[int] = []
-        cost_each = 0
-        for index in indices:
-            one = inputs[index]
-            # sorted by falling length, so the first of a batch is what the others are padded to
-            cost_each = cost_each if batch else max(one.cost, one.length)
-            full = len(batch) >= bounds.items or (len(batch) + 1) * cost_each > bounds.cost
-            if batch and full:
-                batches.append(batch)
-                batch = []
-                cost_each = max(one.cost, one.length)
-            batch.append(index)
-        batches.append(batch)
+        costs = [max(inputs[index].cost, inputs[index].length) for index in indices]
+        mixed = inputs[indices[0]].length != inputs[indices[-1]].length
+        weighed = mixed and bounds.overhead > 0 and bounds.items <= _WEIGHED
+        edges = _weighed(costs, bounds) if weighed else _filled(costs, bounds)
+        batches += [indices[begin:end] for begin, end in edges]
     return batches
+
+
+def why_closed(inputs: Sequence[ModelInput], bounds: BatchBounds) -> str:
+    """Say why a batch holds no more: `full`, `cost`, or there was no more like it in the `wave`."""
+    if len(inputs) >= bounds.items:
+        return "full"
+    each = padded_cost(inputs) // len(inputs)
+    return "cost" if (len(inputs) + 1) * each > bounds.cost else "wave"
+
+
+def _filled(costs: Sequence[int], bounds: BatchBounds) -> list[tuple[int, int]]:
+    """Cut where a bound is reached; the first of a batch is what the others are padded to."""
+    edges, begin = [], 0
+    for end in range(1, len(costs) + 1):
+        size = end - begin
+        full = size >= bounds.items or (size + 1) * costs[begin] > bounds.cost
+        if full or end == len(costs):
+            edges.append((begin, end))
+            begin = end
+    return edges
+
+
+def _weighed(costs: Sequence[int], bounds: BatchBounds) -> list[tuple[int, int]]:
+    """Cut so that padding and runs together cost the least (the shortest path over all cuts)."""
+    total = len(costs)
+    least = [0, *([_ENDLESS] * total)]
+    before = [0] * (total + 1)
+    for begin, cost in enumerate(costs):
+        fitting = min(max(bounds.cost // max(cost, 1), 1), bounds.items, total - begin)
+        so_far = least[begin] + bounds.overhead
+        for end in range(begin + 1, begin + fitting + 1):
+            so_far += cost
+            if so_far < least[end]:
+                least[end] = so_far
+                before[end] = begin
+    edges = []
+    end = total
+    while end:
+        edges.append((before[end], end))
+        end = before[end]
+    return edges[::-1]

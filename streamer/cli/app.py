@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from streamer import __version__
+from streamer.cli.bench import bench
 from streamer.cli.broker import broker
 from streamer.cli.compare import compare
 from streamer.cli.deadletters import deadletters
@@ -55,7 +56,7 @@ def streamer(
     """Kafka topics of images and texts in, topics of predictions out."""
 
 
-for command in (demo, broker, run, check, send, tail, spec, compare, retrain):
+for command in (demo, broker, run, check, send, tail, spec, compare, bench, retrain):
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(deadletters, name="deadletters")

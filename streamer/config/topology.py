@@ -245,6 +245,10 @@ class WaveLimits(Section):
     """Records of a wave at the most."""
     max_bytes: Size = 256 * 2**20
     """Encoded plus decoded bytes of a wave at the most; a larger record passes alone."""
+    max_latency: Annotated[Duration, Field(gt=0)] | None = None
+    """How long a record is to take at the most while the line keeps up with its topics: waves are
+    smaller then, and texts are padded more. A line that is far behind goes for throughput
+    whatever is written here. Left out: about two seconds under load."""
 
 
 class Topology(Section):

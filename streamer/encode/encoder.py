@@ -1,7 +1,6 @@
 """Predictions as records: JSON, a format with a schema, or CloudEvents."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -72,7 +71,7 @@ class Encoder:
         structured = self._sink.mode == "structured"
         value, headers = enveloped(content, attributes, structured=structured)
         output = self._out(record, value)
-        return replace(output, headers=output.headers + headers)
+        return msgspec.structs.replace(output, headers=output.headers + headers)
 
     def _out(self, record: Record, value: bytes | None) -> OutRecord:
         carried = tuple(header for header in record.headers if self._carries(header[0]))

@@ -1,7 +1,8 @@
 """Dead letters: the original record byte for byte, and in its headers why it is one."""
 
 import hashlib
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from streamer.records import Headers, OutRecord, Record, Rejection, TopicPartition
 

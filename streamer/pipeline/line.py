@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from threading import Event, Thread
 from time import monotonic
 from typing import Any
@@ -22,6 +21,7 @@ from streamer.pipeline.events import LineEvents
 from streamer.pipeline.guard import Guard
 from streamer.pipeline.pace import Pace
 from streamer.pipeline.prepare import Preparer
+from streamer.pipeline.stages import working_stages
 from streamer.publish import AtLeastOnce, ExactlyOnce, Outlet
 from streamer.records import Record, TopicPartition, Tracing, Wave
 from streamer.runtime import Budget, Channel, Closed, Stage, run_line
@@ -60,7 +60,7 @@ class Line:
         self.error: BaseException | None = None
         self.budget = Budget(settings.line.memory)
         self._caution = Caution(topology.wave.max_records)
-        self._pace = Pace(topology.wave.max_records)
+        self._pace = Pace(topology.wave.max_records, topology.wave.max_latency)
         self._commits = Commits(topology.commit_interval)
         self.assignment = Assignment(self._unsettled)
         self._consumer: GroupConsumer | None = None
@@ -175,16 +175,8 @@ class Line:
         )
 
     def _line(self, preparer: Preparer) -> list[Stage]:
-        """Lay the stages out: what begins work and what waits for it are threads of their own."""
-        stages = [
-            Stage("decode", partial(map, preparer.begin)),
-            Stage("decoded", partial(map, preparer.finish)),
-        ]
-        for step in self.assembly.steps:
-            stages += [
-                Stage(f"batch-{step.name}", partial(map, step.begin)),
-                Stage(f"infer-{step.name}", partial(map, step.finish)),
-            ]
+        """Lay the stages out: each begins when a wave comes and hands it on in order."""
+        stages = working_stages(preparer, self.assembly.steps)
         encoder = Encoder(self.topology, self._writing())
         guard = Guard(self.topology.deadletter_section)
         stages.append(Stage("encode", self._encoding(encoder, guard)))
@@ -278,7 +270,11 @@ class Line:
         self._left_at = monotonic()
         for partition, part in wave.slices.items():
             self._caution.passed(partition, len(part.items))
-        self._pace.left(len(wave.items), backlog=self.budget.taken_bytes > 0)
+        self._pace.left(
+            len(wave.items),
+            backlog=self.budget.taken_bytes > 0,
+            behind=sum(self._events.counts.lag.values()),
+        )
         self._events.published(wave, self.budget.taken_bytes)
         if self._traces is not None:
             self._traces.settled(wave)

@@ -12,6 +12,7 @@ from streamer.config.topology import ModelRef
 from streamer.infer import CPU, Session, Tuning, check_fit, open_session
 from streamer.models import Manifest, Version
 from streamer.models.manifest import ImageInput
+from streamer.pipeline.learning import learnt_plan
 from streamer.pipeline.probe import Probe, probed
 from streamer.postprocess import Interpreter, interpreter_for
 from streamer.preprocess import Preprocessor, preprocessor_for
@@ -20,6 +21,10 @@ Result = TypeVar("Result")
 
 _AUTO_ITEMS = {"text": 32, "pair": 32, "image": 8}
 _AUTO_COST = {"text": 4096, "pair": 4096, "image": 8 * 640 * 640}
+_MOST_COST = {"text": 16384, "pair": 16384, "image": 8 * 640 * 640}
+_SHORT_TEXTS = 64
+_BEYOND = {"text": 2, "pair": 2, "image": 1}
+"""Times the cost that is as good as the best: half the overhead again, where lengths differ."""
 _MOST_SESSIONS = 4
 
 
@@ -66,6 +71,7 @@ class ModelVersion:
 
     Attributes:
         probe: whether answers depend on their batch.
+        learnt: what batches cost here; None where that is not known.
     """
 
     def __init__(
@@ -76,6 +82,13 @@ class ModelVersion:
         self.preprocessor: Preprocessor = preprocessor_for(version.manifest, version.folder)
         self.probe: Probe = probed(version.manifest, self.sessions[0], self.preprocessor)
         self.input_bytes = _input_bytes(version.manifest)
+        self.learnt = learnt_plan(
+            version,
+            ref,
+            self.sessions[0],
+            self.preprocessor,
+            _MOST_COST[self.preprocessor.kind],
+        )
         self.ceiling = Ceiling(self._bounds(ref))
         self._interpreters: dict[tuple[str, float | None, int | None], Interpreter] = {}
         self._holders = 0
@@ -108,10 +121,17 @@ class ModelVersion:
         sizes = [size for size in (ref.batch.max_size, own) if size != "auto"]
         if self.sessions[0].max_batch is not None:
             sizes.append(self.sessions[0].max_batch)
-        cost = _AUTO_COST[kind] if ref.batch.max_cost == "auto" else ref.batch.max_cost
-        most = min(sizes, default=_AUTO_ITEMS[kind])
+        cost, fewest, overhead = _AUTO_COST[kind], _AUTO_ITEMS[kind], 0
+        if self.learnt is not None:
+            # texts are cut by their cost: short ones may be many
+            fewest = self.learnt.items if kind == "image" else max(self.learnt.items, _SHORT_TEXTS)
+            cost = min(self.learnt.cost * _BEYOND[kind], _MOST_COST[kind])
+            overhead = self.learnt.overhead
+        if ref.batch.max_cost != "auto":
+            cost = ref.batch.max_cost
+        most = min(sizes, default=fewest)
         if not ref.batch.deterministic or self.probe.batch_invariant == "exact":
-            return BatchBounds(most, cost)
+            return BatchBounds(most, cost, overhead=overhead)
         return BatchBounds(most if self.probe.alike == 0.0 else 1, cost, one_length=True)
 
     def described(self) -> str:

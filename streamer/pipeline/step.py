@@ -7,7 +7,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any, Protocol
 
-from streamer.batch import padded_cost, planned
+from streamer.batch import padded_cost, planned, why_closed
 from streamer.config.topology import StepConfig
 from streamer.errors import RecordError
 from streamer.infer import OutOfMemoryError, Session
@@ -201,14 +201,13 @@ class Step:
         longest = max(part.given.length for part in batch)
         used = sum(part.given.length for part in batch)
         waste = 1 - used / (longest * len(batch)) if longest else 0.0
-        full = len(batch) >= version.bounds.items
         self._events.batch_ran(
             step=self.name,
             model=version,
             items=len(batch),
             waste=waste,
             seconds=seconds,
-            reason="full" if full else "wave",
+            reason=why_closed(inputs, version.bounds),
             timed=batch[0].timed,
         )
         traces = [part.item.trace for part in batch if part.item.trace is not None]

@@ -1,7 +1,9 @@
 """A record on its way through the line, with what has been found out about it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
+
+import msgspec
 
 from streamer.records.record import OutRecord, Record
 from streamer.records.sample import Image, ModelInput
@@ -31,8 +33,7 @@ class Rejection:
     attempts: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What one step says of one record; `output` has the shape of the task's output."""
 
     task: str
@@ -41,8 +42,7 @@ class Answer:
     output: Any
 
 
-@dataclass(slots=True)
-class Item:
+class Item(msgspec.Struct, eq=False):
     """A record, and beside it what the stages so far made of it.
 
     Attributes:
@@ -57,9 +57,9 @@ class Item:
     """
 
     record: Record
-    inputs: dict[str, list[ModelInput]] = field(default_factory=dict)
+    inputs: dict[str, list[ModelInput]] = {}
     image: Image | None = None
-    answers: dict[str, Answer] = field(default_factory=dict)
+    answers: dict[str, Answer] = {}
     rejection: Rejection | None = None
     tombstone: bool = False
     dropped: bool = False

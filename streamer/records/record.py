@@ -1,7 +1,8 @@
 """Kafka records as they come in and as they go out."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 Headers = tuple[tuple[str, bytes | None], ...]
 
@@ -16,8 +17,7 @@ class TopicPartition(NamedTuple):
         return f"{self.topic}/{self.partition}"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """A record as it was read; `timestamp` is in milliseconds since the epoch."""
 
     topic: str
@@ -38,8 +38,7 @@ class Record:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class OutRecord:
+class OutRecord(msgspec.Struct, frozen=True, gc=False):
     """A record to be written.
 
     Attributes:

@@ -4,6 +4,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,15 +27,13 @@ class Image:
         return self.pixels.shape[0], self.pixels.shape[1]
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(msgspec.Struct, frozen=True, gc=False):
     """One text."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(msgspec.Struct, frozen=True, gc=False):
     """Two sentences that are compared or judged together."""
 
     first: str
@@ -83,8 +82,7 @@ class TextPiece:
     encoding: Any
 
 
-@dataclass(slots=True)
-class ModelInput:
+class ModelInput(msgspec.Struct, eq=False):
     """One item of a batch, before it is put together with others.
 
     Attributes:

@@ -1,7 +1,10 @@
+from dataclasses import replace
+from itertools import combinations, pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.batch import BatchBounds, planned
+from streamer.batch import BatchBounds, planned, why_closed
 from streamer.records import ModelInput
 
 LENGTHS = st.integers(0, 40)
@@ -70,3 +73,42 @@ def test_the_costliest_batch_goes_first():
 
 def test_nothing_makes_no_batch():
     assert planned([], BatchBounds(4, 100)) == []
+
+
+@given(INPUTS, BOUNDS, st.integers(1, 200))
+def test_weighing_padding_breaks_no_bound(inputs, bounds, overhead):
+    weighed = replace(bounds, overhead=overhead)
+    batches = planned(inputs, weighed)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(inputs)))
+    for batch in batches:
+        assert 1 <= len(batch) <= bounds.items
+        assert len(batch) == 1 or padded_cost(inputs, batch) <= bounds.cost
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=7), st.integers(1, 60), st.integers(1, 90))
+def test_no_other_cut_costs_less(lengths, overhead, cost):
+    inputs = [ModelInput({}, cost=length, length=length) for length in lengths]
+    bounds = BatchBounds(4, cost, overhead=overhead)
+
+    def price(batches):
+        return sum(overhead + padded_cost(inputs, batch) for batch in batches)
+
+    order = sorted(range(len(inputs)), key=lambda index: -lengths[index])
+    cuts = (
+        [order[a:b] for a, b in pairwise((0, *at, len(order)))]
+        for many in range(len(order))
+        for at in combinations(range(1, len(order)), many)
+    )
+    allowed = (
+        batches
+        for batches in cuts
+        if all(len(b) == 1 or (len(b) <= 4 and padded_cost(inputs, b) <= cost) for b in batches)
+    )
+    assert price(planned(inputs, bounds)) == min(map(price, allowed))
+
+
+def test_a_batch_says_why_it_holds_no_more():
+    inputs = [ModelInput({}, cost=10, length=10)] * 3
+    assert why_closed(inputs, BatchBounds(3, 1000)) == "full"
+    assert why_closed(inputs, BatchBounds(9, 35)) == "cost"
+    assert why_closed(inputs, BatchBounds(9, 1000)) == "wave"

@@ -4,13 +4,13 @@ from hypothesis import strategies as st
 from streamer.pipeline.pace import Pace
 
 
-def after(waves, *, most=4096):
+def after(waves, *, most=4096, max_latency=None, behind=0):
     """Give the pace after waves of (seconds since the one before, records, backlog)."""
     now = [0.0]
-    pace = Pace(most, clock=lambda: now[0])
+    pace = Pace(most, max_latency, clock=lambda: now[0])
     for seconds, records, backlog in waves:
         now[0] += seconds
-        pace.left(records, backlog=backlog)
+        pace.left(records, backlog=backlog, behind=behind)
     return pace.records
 
 
@@ -32,6 +32,19 @@ def test_waves_without_a_backlog_and_empty_ones_tell_nothing():
 def test_waves_of_one_transaction_count_as_one():
     burst = [(1.0, 100, True), (0.0, 100, True), (0.0, 100, True)]
     assert after(burst * 20) == 150
+
+
+def test_a_line_that_is_far_behind_takes_larger_waves():
+    waves = [(1, 100, True)] * 20
+    assert after(waves, behind=1_000_000) == 150
+    assert after(waves, behind=100) == 50
+
+
+def test_a_wave_takes_its_share_of_the_longest_time_a_record_may_take():
+    waves = [(1, 1000, True)] * 20
+    assert after(waves, max_latency=0.4) == 100
+    assert after(waves, max_latency=60) == 500
+    assert after(waves, max_latency=0.4, behind=1_000_000) == 1500
 
 
 @given(

@@ -1,0 +1,135 @@
+"""The line without Kafka: the same stages in the same threads, fed from memory."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import Thread
+from time import perf_counter
+
+from streamer.config.topology import Topology
+from streamer.consume import Gatherer
+from streamer.encode import Encoder
+from streamer.pipeline.assembly import Assembly
+from streamer.pipeline.line import CostedPreparer
+from streamer.pipeline.pace import Pace
+from streamer.pipeline.stages import working_stages
+from streamer.records import ModelInput, Record, TopicPartition, Wave
+from streamer.runtime import Channel, Closed, Stage, run_line
+
+_PLACE = TopicPartition("bench", 0)
+_BUDGET = 1 << 40
+_SAMPLED = 512
+"""Inputs of a step that are kept to measure its model alone."""
+
+
+@dataclass
+class Stages:
+    """How long each stage worked on waves, in seconds, and waited for the one before."""
+
+    worked: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    queued: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    def observe(self, stage: str, queued: float, worked: float) -> None:
+        """Take note of one wave."""
+        self.worked[stage] += worked
+        self.queued[stage] += queued
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What became of records in the line.
+
+    Attributes:
+        seconds: from the first wave to the last.
+        rejected: records that would be dead letters, and why the first of them is one.
+    """
+
+    records: int
+    seconds: float
+    stages: Stages
+    rejected: int
+    why: str | None
+
+    @property
+    def rate(self) -> float:
+        """Records a second."""
+        return self.records / self.seconds
+
+
+def records_of(values: Sequence[bytes]) -> list[Record]:
+    """Make records of values."""
+    return [Record(*_PLACE, number, 0, None, value) for number, value in enumerate(values)]
+
+
+def passed(
+    topology: Topology, assembly: Assembly, preparer: CostedPreparer, values: Sequence[bytes]
+) -> Passed:
+    """Send records through the line's stages, up to their encoded answers."""
+    stages = Stages()
+    encoder = Encoder(topology)
+    layout = [*working_stages(preparer, assembly.steps), Stage("encode", encoder.encoded)]
+    pace = Pace(topology.wave.max_records)
+    began = perf_counter()
+    feed, threads, tail = run_line(layout, capacity=1, observe=stages.observe)
+    feeding = Thread(
+        target=_feed,
+        args=(feed, assembly, _waves(topology, preparer, values, pace)),
+        name="feed",
+        daemon=True,
+    )
+    feeding.start()
+    rejected, why, left = 0, None, len(values)
+    for wave in tail:
+        left -= len(wave.items)
+        pace.left(len(wave.items), backlog=True, behind=left)
+        for item in wave.items:
+            if item.rejection is not None:
+                rejected += 1
+                why = why or f"{item.rejection.stage}: {item.rejection.message}"
+        assembly.models.leave(wave)
+    seconds = perf_counter() - began
+    for thread in threads:
+        if thread.error is not None:
+            raise thread.error
+    return Passed(len(values), seconds, stages, rejected, why)
+
+
+def inputs_of(
+    assembly: Assembly, preparer: CostedPreparer, topology: Topology, values: Sequence[bytes]
+) -> tuple[dict[str, list[ModelInput]], Passed]:
+    """Run records one wave after the other; give each step's inputs, and the time of it all."""
+    found: dict[str, list[ModelInput]] = {step.name: [] for step in assembly.steps}
+    began = perf_counter()
+    rejected, why = 0, None
+    for wave in _waves(topology, preparer, values[:_SAMPLED], Pace(topology.wave.max_records)):
+        assembly.enter(wave)
+        preparer.prepare(wave, wave.items)
+        for step in assembly.steps:
+            work = step.begin(wave)
+            found[step.name] += [part.given for part in work.parts]
+            step.finish(work)
+        for item in wave.items:
+            if item.rejection is not None:
+                rejected += 1
+                why = why or f"{item.rejection.stage}: {item.rejection.message}"
+        assembly.models.leave(wave)
+    seconds = perf_counter() - began
+    return found, Passed(min(len(values), _SAMPLED), seconds, Stages(), rejected, why)
+
+
+def _waves(
+    topology: Topology, preparer: CostedPreparer, values: Sequence[bytes], pace: Pace
+) -> Iterator[Wave]:
+    """Cut waves as the consume loop does under backlog."""
+    gatherer = Gatherer(topology.wave, preparer.cost, lambda: pace.records)
+    gatherer.add(_PLACE, 0, records_of(values))
+    while gatherer.records:
+        yield gatherer.cut(_BUDGET)
+
+
+def _feed(feed: Channel[Wave], assembly: Assembly, waves: Iterator[Wave]) -> None:
+    with suppress(Closed):  # a stage has failed; whoever reads the tail raises its error
+        for wave in waves:
+            feed.put(assembly.enter(wave))
+    feed.close()

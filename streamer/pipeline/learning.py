@@ -1,0 +1,137 @@
+"""The batches a model runs best in, learnt when it is loaded and kept for the next time."""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from time import perf_counter, thread_time
+
+import numpy as np
+import structlog
+from platformdirs import user_cache_path
+
+from streamer.batch import Learnt, learnt
+from streamer.config.topology import ModelRef
+from streamer.errors import StreamerError
+from streamer.infer import Session
+from streamer.models import Version
+from streamer.preprocess import Preprocessor
+from streamer.records import Image, ModelInput, Pair, Sample, Text
+from streamer.tasks import WRITING
+
+_BUDGET_S = 0.4
+_KEPT_ABOVE_S = 0.1
+"""What is learnt quicker than this is learnt anew each time: no file is worth it."""
+_TEXT = "the blue bird that sang on a green tree came back at night and sang once more "
+_LARGE = (480, 640)
+
+_log = structlog.get_logger(__name__)
+
+
+def learnt_plan(
+    version: Version,
+    ref: ModelRef,
+    session: Session,
+    preprocessor: Preprocessor,
+    most_cost: int,
+) -> Learnt | None:
+    """Give what is known of a model's batches on its device, or learn it in half a second.
+
+    Args:
+        version: the model.
+        ref: how it is run.
+        session: one of its sessions.
+        preprocessor: puts batches together.
+        most_cost: cost of a batch at the most.
+
+    Returns:
+        None where nothing can be learnt: batches of one, a function in the model's place, texts
+        that are written token by token, inputs that cannot be made up.
+    """
+    if session.stands_in or session.max_batch == 1 or version.manifest.task in WRITING:
+        return None
+    file = user_cache_path("streamer") / "plans" / f"{_key(version, ref, session)}.json"
+    known = _read(file)
+    if known is not None:
+        return known
+    began = perf_counter()
+    try:
+        found = _learnt(ref, session, preprocessor, most_cost)
+    except (StreamerError, ValueError, TypeError, RuntimeError) as error:
+        # what is made up must not keep it from serving
+        _log.debug("no batch plan was learnt", model=version.manifest.name, error=str(error))
+        return None
+    if perf_counter() - began > _KEPT_ABOVE_S:
+        _write(file, found)
+    return found
+
+
+def _learnt(ref: ModelRef, session: Session, preprocessor: Preprocessor, most_cost: int) -> Learnt:
+    one = _made_up(preprocessor)
+    each = max(one.cost, one.length, 1)
+    clock = _clock(ref, session)
+
+    def seconds_of(items: int) -> float:
+        feeds = preprocessor.collate([one] * items)
+        began = clock()
+        session.run(feeds)
+        return clock() - began
+
+    seconds_of(1)  # the first run allocates
+    most = min(session.max_batch or most_cost, max(most_cost // each, 1), 256)
+    return learnt(seconds_of, each, most=most, budget_s=_BUDGET_S)
+
+
+def _clock(ref: ModelRef, session: Session) -> Callable[[], float]:
+    """Choose the thread's own time where it computes alone: other work here does not count then."""
+    alone = session.device == "cpu" and ref.threads in ("auto", 1) and ref.isolation == "none"
+    several = (os.cpu_count() or 1) > 1 and ref.sessions == "auto"
+    return thread_time if alone and (several or ref.threads == 1) else perf_counter
+
+
+def _made_up(preprocessor: Preprocessor) -> ModelInput:
+    """Make an input of a likely size."""
+    sample: Sample
+    if preprocessor.kind == "image":
+        sample = Image(np.full((*_LARGE, 3), 127, np.uint8))
+    elif preprocessor.kind == "pair":
+        sample = Pair(_TEXT * 2, _TEXT * 2)
+    else:
+        sample = Text(_TEXT * 2)
+    [prepared] = preprocessor.prepare([sample])
+    if isinstance(prepared, StreamerError):
+        raise prepared
+    return prepared[0]
+
+
+def _key(version: Version, ref: ModelRef, session: Session) -> str:
+    """Name what a plan depends on: the file, the device, and how it is run there."""
+    told = version.manifest.files.get(version.file.name)
+    stat = version.file.stat()
+    parts = (
+        told or f"{version.file} {stat.st_size} {stat.st_mtime_ns}",
+        *(session.device, session.provider, ref.precision, ref.threads, ref.sessions),
+        *(platform.processor(), platform.machine(), platform.node(), os.cpu_count()),
+    )
+    return hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()[:32]
+
+
+def _read(file: Path) -> Learnt | None:
+    try:
+        return Learnt(**json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _write(file: Path, found: Learnt) -> None:
+    """Keep it, whole or not at all; where nothing can be written it is learnt again."""
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(asdict(found)), encoding="utf-8")
+        part.replace(file)
+    except OSError as error:
+        _log.debug("the batch plan is not kept", file=str(file), error=str(error))

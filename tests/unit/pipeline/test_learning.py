@@ -1,0 +1,89 @@
+"""What is learnt of a model when it is loaded; which figures come out decides no test."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+from support import tiny
+
+from streamer.batch import Learnt
+from streamer.config.topology import ModelRef, TaskOptions
+from streamer.models import load_version
+from streamer.pipeline import learning
+from streamer.pipeline.loaded import ModelVersion
+
+KNOWN = Learnt(items=100, cost=3200, overhead=7, fixed_s=0.001, per_cost_s=0.0001)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    monkeypatch.setattr(learning, "user_cache_path", lambda _name: folder)
+    monkeypatch.setattr(learning, "_KEPT_ABOVE_S", 0.0)
+    return folder / "plans"
+
+
+def loaded(folder, **options):
+    version = load_version(
+        str(folder),
+        beside=folder,
+        models_dir=folder,
+        task=None,
+        registry=None,
+        options=TaskOptions(),
+        cache=None,
+    )
+    model = ModelVersion(version, ModelRef(uri=str(folder), device="cpu", sessions=1, **options))
+    model.close()
+    return model
+
+
+def test_what_was_learnt_is_kept_and_taken_the_next_time(tmp_path, cache):
+    folder = tiny.text_model(tmp_path)
+    first = loaded(folder)
+    [file] = cache.iterdir()
+    assert Learnt(**json.loads(file.read_text())) == first.learnt
+    file.write_text(json.dumps(asdict(KNOWN)))
+    again = loaded(folder)
+    assert again.learnt == KNOWN
+    assert (again.bounds.items, again.bounds.cost, again.bounds.overhead) == (100, 6400, 7)
+
+
+def test_a_plan_that_cannot_be_read_is_learnt_again(tmp_path, cache):
+    folder = tiny.text_model(tmp_path)
+    loaded(folder)
+    [file] = cache.iterdir()
+    file.write_text("{")
+    assert loaded(folder).learnt is not None
+    assert json.loads(file.read_text())["items"] >= 1
+
+
+def test_what_the_topology_says_goes_before_what_was_learnt(tmp_path, cache):
+    folder = tiny.text_model(tmp_path)
+    model = loaded(folder, batch={"max_size": 3, "max_cost": 50})
+    assert (model.bounds.items, model.bounds.cost) == (3, 50)
+
+
+def test_another_way_to_run_it_has_a_plan_of_its_own(tmp_path, cache):
+    folder = tiny.text_model(tmp_path)
+    loaded(folder)
+    loaded(folder, threads=1)
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_nothing_is_learnt_of_a_model_that_runs_one_by_one(tmp_path, cache):
+    folder = tiny.text_model(tmp_path, batch={"max_size": 1, "fixed": 1})
+    model = loaded(folder)
+    assert model.learnt is None
+    assert not cache.exists()
+
+
+def test_a_cache_that_cannot_be_written_stops_nothing(tmp_path, cache):
+    cache.parent.write_text("a file stands where the folder would be")
+    assert loaded(tiny.text_model(tmp_path)).learnt is not None
+
+
+def test_pictures_are_learnt_too(tmp_path, cache):
+    model = loaded(tiny.picture_model(tmp_path))
+    assert model.learnt is not None
+    assert model.bounds.items == model.learnt.items
