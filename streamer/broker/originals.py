@@ -44,7 +44,8 @@ class Originals:
         self._kept.clear()
         self._kept_bytes = 0
         self._reader.assign([partition])
-        if offset >= self._reader.ends([partition])[partition]:
+        there = self._reader.beginnings([partition])[partition]
+        if not there <= offset < self._reader.ends([partition])[partition]:
             return
         self._reader.seek(partition, offset)
         deadline = monotonic() + _PATIENCE_S

@@ -80,6 +80,15 @@ class Reader:
             raise broker_error(error, "reading the ends of partitions") from error
         return {TopicPartition(*at): int(offset) for at, offset in found.items()}
 
+    def beginnings(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Give the offsets before which retention has removed everything."""
+        wanted = [ClientPartition(*partition) for partition in partitions]
+        try:
+            found = self._client.beginning_offsets(wanted)
+        except errors.KafkaError as error:
+            raise broker_error(error, "reading the beginnings of partitions") from error
+        return {TopicPartition(*at): int(offset) for at, offset in found.items()}
+
     def at_time(
         self, partitions: Iterable[TopicPartition], milliseconds: float
     ) -> dict[TopicPartition, int]:

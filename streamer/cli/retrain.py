@@ -1,6 +1,7 @@
 """`streamer retrain`."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,8 @@ from typing import Annotated
 import typer
 
 from streamer.cli.options import Config, opened
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def retrain(
@@ -54,9 +57,23 @@ def retrain(
     if withdrawals or trained_on is not None:
         _listed(file.absolute(), trained_on)
         return
+    _limit_threads(file)
     from streamer.retraining.sidecar import run_sidecar
 
     raise typer.Exit(run_sidecar(file.absolute(), opened(config), now=now, once=once))
+
+
+def _limit_threads(file: Path) -> None:
+    """Let linear algebra have no more threads than the budget: it asks when it is loaded."""
+    import yaml
+
+    try:
+        read = yaml.safe_load(file.read_text(encoding="utf-8"))
+        threads = int(read.get("budget", {}).get("threads", 1))
+    except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError):
+        return  # whoever reads the whole file says what is wrong with it
+    for name in _THREADS:
+        os.environ.setdefault(name, str(threads))
 
 
 def _listed(path: Path, name: str | None) -> None:

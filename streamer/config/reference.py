@@ -70,8 +70,12 @@ def settings_page() -> str:
 
 def topology_page() -> str:
     """Write the reference of topology files."""
-    schema = file_schema(Topology, "topology")
-    parts = [_TOPOLOGY]
+    return "\n".join([_TOPOLOGY, *file_tables(file_schema(Topology, "topology"))])
+
+
+def file_tables(schema: dict[str, Any]) -> list[str]:
+    """Write a table of each section of a file, from its schema."""
+    parts = []
     waiting, seen = [("(top)", schema)], set()
     while waiting:
         title, section = waiting.pop(0)
@@ -88,7 +92,7 @@ def topology_page() -> str:
         about = "" if title == "(top)" else section.get("description", "")
         heading = "At the top" if title == "(top)" else f"`{title}`"
         parts.append(_table(heading, ("key", "value", "default", "meaning"), rows, about))
-    return "\n".join(parts)
+    return parts
 
 
 def _settings_sections(

@@ -25,11 +25,13 @@ from streamer.labels import (
 )
 from streamer.labels.requests import draw
 from streamer.records import OutRecord, Record, Rejection, TopicPartition
+from streamer.retraining.asking import Asked
 from streamer.retraining.capture import Captured
 from streamer.retraining.config import RetrainFile
 from streamer.retraining.examples import Row
 from streamer.retraining.finding import Finder, MissingError
 from streamer.retraining.labelled import LabelledSet
+from streamer.retraining.place import Place as Folder
 from streamer.retraining.store import Store
 from streamer.retraining.topics import Outlet, Topic
 
@@ -62,6 +64,7 @@ class Intake:
         only_step: whether the topology has no other.
         kind: `label`, `score`, … that labels of the task have.
         finder: finds the examples of labels; made with this intake's `original` and `answer`.
+        folder: where the set is kept.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of one connection
@@ -78,6 +81,7 @@ class Intake:
         live: LiveAccuracy,
         finder: Callable[[Callable[..., Record | None]], Finder],
         captured: Captured | None = None,
+        folder: Folder,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._file = file
@@ -101,7 +105,7 @@ class Intake:
         self._finder = finder(self._original)
         self._captured = captured
         self._outlet = Outlet(settings)
-        self._asked_from = clock() * 1000
+        self._asked = Asked(folder, self._predictions.ends()) if self._requests else None
         for row in labelled.living():
             self._join(row)
 
@@ -114,18 +118,20 @@ class Intake:
                 count += 1
                 self._live.answered(place, answer)
                 self._capture(place)
-                if self._chooser is None or self._requests is None:
+                if self._chooser is None or self._requests is None or self._asked is None:
                     continue
                 asked = self._chooser.asked(place, answer.score)
                 if asked is None:
                     continue
                 self._capture(place, asked=True)
-                if self._asked_from <= record.timestamp:
+                if self._asked.is_new(record):
                     value = request_value(place, timestamp, *asked, answer.label)
                     source = TopicPartition(record.topic, record.partition)
                     key = str(place).encode()
                     requests.append(OutRecord(self._requests.topic, key, value, (), None, source))
         self._outlet.send(requests)
+        if self._asked is not None:
+            self._asked.done(self._predictions.positions())
         if self._captured is not None:
             self._captured.tidy()
         self._set.counts["requested"] += len(requests)
@@ -166,6 +172,8 @@ class Intake:
 
     def close(self) -> None:
         """Close the connections."""
+        if self._asked is not None:
+            self._asked.flush()
         self._predictions.close()
         self._labels.close()
         self._reader.close()

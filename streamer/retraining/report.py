@@ -139,6 +139,7 @@ def _data(told: Mapping[str, Any]) -> list[tuple[str, str]]:
         size = found["sizes"][side]
         rows.append((side, f"{size}: {counts}" if counts else str(size)))
     rows.append(("new labels", ", ".join(found["new_labels"]) or "none"))
+    rows.append(("drift since the last run", str(told.get("drift", "not looked at"))))
     rows.append(("near-duplicates across sides", str(found["near_duplicates_across_sides"])))
     rows += [(name.replace("_", " "), str(count)) for name, count in told.get("labels", {}).items()]
     return rows

@@ -51,6 +51,10 @@ class Topic:
         """Give the offsets read next."""
         return {one.partition: self._reader.position(one) for one in self.partitions}
 
+    def ends(self) -> dict[int, int]:
+        """Give the offsets behind the last records."""
+        return {at.partition: end for at, end in self._reader.ends(self.partitions).items()}
+
     def at_end(self) -> bool:
         """Whether all there is has been read."""
         ends = self._reader.ends(self.partitions)

@@ -19,12 +19,11 @@ from streamer.retraining.forgetting import Forgetting, spots_of
 from streamer.retraining.intake import Intake
 from streamer.retraining.labelled import LabelledSet
 from streamer.retraining.learner import Learner
-from streamer.retraining.lesson import part_of
 from streamer.retraining.place import Place
 from streamer.retraining.plan import Plan
 from streamer.retraining.progress import Teller
 from streamer.retraining.store import Store
-from streamer.retraining.triggers import drifted, dropped, due
+from streamer.retraining.triggers import dropped, due
 from streamer.retraining.workshop import NotNowError, Workshop
 from streamer.telemetry.retraining import RetrainingMetrics
 
@@ -124,6 +123,7 @@ class Work:
                 self._live.answer,
             ),
             captured=self._captured,
+            folder=place,
         )
         opened.callback(self._intake.close)
         self._began = time.time()
@@ -182,13 +182,8 @@ class Work:
         if deployment is None or last is None or new < self._looked_at + _DRIFT_EVERY:
             return None
         self._looked_at = new
-        examples = self._set.examples(self._shop.runs.retired)
-        learnt = [one for one in examples if one.side != "test"]
-        before = part_of(self._store, [e for e in learnt if e.sequence <= last.set_version])
-        newest = part_of(self._store, [e for e in learnt if e.sequence > last.set_version])
         champion = self._shop.champion(deployment)
-        found = [self._learner.featured(champion, p, self._sidecar.check) for p in (before, newest)]
-        return drifted(*found)
+        return self._shop.drift(self._store, self._set, champion, self._sidecar.check)
 
     def _run(self, why: str) -> None:
         self._sidecar.metrics.began(self._file.name)
@@ -238,12 +233,7 @@ class Work:
         metrics.labels(name, self._set.counts)
         metrics.examples(name, sides, self._store.sequence, runs.looks)
         figures = self._live.versions(int(time.time() * 1000))
-        metrics.live(
-            {
-                version: (one.accuracy, one.reviewed, one.coverage, one.random)
-                for version, one in figures.items()
-            }
-        )
+        metrics.live(figures)
         last = runs.last()
         labels = self._file.trigger.labels
         self._teller.collected(

@@ -1,7 +1,7 @@
 """One run: cut, learn, look, register, roll out; a kill at any step leaves nothing half done."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version as library_version
 from pathlib import Path
@@ -24,7 +24,7 @@ from streamer.retraining.config import RetrainFile
 from streamer.retraining.gate import Verdict, judge
 from streamer.retraining.labelled import LabelledSet
 from streamer.retraining.learner import Challenger, Learner, TooLittleError
-from streamer.retraining.lesson import Lesson, cut
+from streamer.retraining.lesson import Lesson, cut, part_of
 from streamer.retraining.place import Place
 from streamer.retraining.progress import Stage
 from streamer.retraining.report import html_report, json_report, written
@@ -32,6 +32,7 @@ from streamer.retraining.runner import OutOfTimeError
 from streamer.retraining.runs import KILLED, Run, Runs, now
 from streamer.retraining.store import Store
 from streamer.retraining.trial import Trial, tried
+from streamer.retraining.triggers import drifted
 from streamer.retraining.truth import form_of
 
 _BY = "streamer retrain"
@@ -149,10 +150,36 @@ class Workshop:
             trained=tuple(lesson.trained_names),
         )
         self._tell(run, "retrain: begun", why)
+        try:
+            drift = self.drift(store, labelled, champion, check) or "none was found"
+        except ModelError as error:
+            drift = f"not known: {error}"
         with tempfile.TemporaryDirectory(prefix="streamer-retrain-") as folder:
             result = self._worked(run, lesson, champion, Path(folder) / "challenger", check)
-            run = self._judged(run, lesson, result, labelled)
+            more = {"labels": dict(labelled.counts), "drift": drift}
+            run = self._judged(run, lesson, result, more)
         return self._ended(run)
+
+    def drift(
+        self,
+        store: Store,
+        labelled: LabelledSet,
+        champion: Version,
+        check: Callable[[], None],
+    ) -> str | None:
+        """Say how what came since the last run is unlike what was there before; None if it is not.
+
+        Raises:
+            ConfigError: scipy is not installed.
+        """
+        last = self.runs.last()
+        if last is None:
+            return None
+        examples = [one for one in labelled.examples(self.runs.retired) if one.side != "test"]
+        before = part_of(store, [e for e in examples if e.sequence <= last.set_version])
+        newest = part_of(store, [e for e in examples if e.sequence > last.set_version])
+        found = [self._learner.featured(champion, part, check) for part in (before, newest)]
+        return drifted(*found)
 
     def settle(self) -> None:
         """End runs that were killed: those that wrote a version go on, the others are over."""
@@ -204,7 +231,7 @@ class Workshop:
             return Result(Verdict("reject", (str(error),)), challenger, None)
         return Result(verdict, challenger, trial)
 
-    def _judged(self, run: Run, lesson: Lesson, result: Result, labelled: LabelledSet) -> Run:
+    def _judged(self, run: Run, lesson: Lesson, result: Result, of_set: Mapping[str, Any]) -> Run:
         """Keep what came of it: in the registry if it has passed, else beside its report."""
         verdict, challenger = result.verdict, result.challenger
         self._reaches("writes")
@@ -223,7 +250,7 @@ class Workshop:
         more: dict[str, Any] = {
             "model": self._file.name,
             "strategy": self._file.strategy.model_dump(mode="json"),
-            "labels": dict(labelled.counts),
+            **of_set,
             "libraries": _libraries(),
             **(result.trial.figures if result.trial is not None else {}),
         }

@@ -1,10 +1,35 @@
 """Metrics of the retraining sidecar."""
 
 from collections.abc import Iterable, Mapping
+from typing import Protocol
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 
 from streamer.telemetry.families import Families
+
+
+class Live(Protocol):
+    """How a version fares on labelled records."""
+
+    @property
+    def accuracy(self) -> float | None:
+        """On the random share."""
+
+    @property
+    def reviewed(self) -> float | None:
+        """On all that are labelled."""
+
+    @property
+    def coverage(self) -> float:
+        """Labelled by answered."""
+
+    @property
+    def random_coverage(self) -> float:
+        """The same of the random share."""
+
+    @property
+    def random(self) -> int:
+        """Labelled records of the random share."""
 
 
 class RetrainingMetrics:
@@ -59,6 +84,11 @@ class RetrainingMetrics:
         self._coverage = made.gauge(
             "live_label_coverage_ratio", "Labelled answers by all that are old enough", *live
         )
+        self._random_coverage = made.gauge(
+            "live_random_coverage_ratio",
+            "Labelled answers of the random share by all of it: what people skip may bias it",
+            *live,
+        )
         self._labelled = made.gauge(
             "live_labelled_records", "Labelled records of the random share", *live
         )
@@ -98,18 +128,26 @@ class RetrainingMetrics:
         """The run that goes on has taken so long."""
         self._seconds.labels(model).set(seconds)
 
-    def live(
-        self,
-        figures: Mapping[tuple[str, str, str], tuple[float | None, float | None, float, int]],
-    ) -> None:
-        """Versions fare so: accuracy, that of reviewed records, coverage, labelled at random."""
+    def live(self, figures: Mapping[tuple[str, str, str], Live]) -> None:
+        """Versions fare so: by step, model and version."""
         for gone in self._shown - set(figures):
-            for family in (self._accuracy, self._reviewed, self._coverage, self._labelled):
+            for family in self._of_versions:
                 family.remove(*gone)
         self._shown = set(figures)
-        for version, (accuracy, reviewed, coverage, labelled) in figures.items():
-            nothing = float("nan")
-            self._accuracy.labels(*version).set(nothing if accuracy is None else accuracy)
-            self._reviewed.labels(*version).set(nothing if reviewed is None else reviewed)
-            self._coverage.labels(*version).set(coverage)
-            self._labelled.labels(*version).set(labelled)
+        for version, one in figures.items():
+            for family, value in zip(
+                self._of_versions,
+                (one.accuracy, one.reviewed, one.coverage, one.random_coverage, one.random),
+                strict=True,
+            ):
+                family.labels(*version).set(float("nan") if value is None else value)
+
+    @property
+    def _of_versions(self) -> tuple[Gauge, ...]:
+        return (
+            self._accuracy,
+            self._reviewed,
+            self._coverage,
+            self._random_coverage,
+            self._labelled,
+        )

@@ -8,7 +8,7 @@ from support import learning
 from support.topics import Sent, sources
 from support.waiting import eventually
 
-from streamer.deployments import Ledger, promoting
+from streamer.deployments import Ledger, promoting, rolling_back
 from streamer.deployments.intervals import share_interval
 from streamer.models.registry import LocalRegistry
 from streamer.retraining.labelled import LabelledSet
@@ -116,6 +116,41 @@ def test_of_two_sidecars_one_works_and_the_other_waits_and_says_so_until_the_fir
     first.kill()
     eventually(lambda: second.alive() or second.said("works"), "the second works")
     assert second.stop() == 0
+
+
+@pytest.mark.timeout(300)
+def test_what_has_passed_is_rolled_out_as_the_file_says_or_waits_for_a_person(world):
+    ledger = world.serve_first()
+    world.send(400)
+    world.label_all()
+    world.configure(trigger={"labels": 400}, rollout={"mode": "canary", "share": "25%"})
+    world.work()
+    canary = ledger.read()[world.model]
+    assert (canary.champion, canary.candidate, canary.mode) == ("1", "2", "canary")
+    assert canary.shares == {"2": 0.25}
+    assert "run 1" in canary.reason
+    # As long as it goes on no further run begins: what would it be compared with?
+    world.work(now=True, give_up_after=2.0)
+    assert [run.version for run in world.runs()] == ["2"]
+    ledger.change(world.model, "rollback", rolling_back(by="test"))
+
+    world.configure(rollout={"mode": "shadow", "share": 1.0, "max_time": "10m"})
+    world.work(now=True)
+    shadow = ledger.read()[world.model]
+    assert (shadow.champion, shadow.candidate, shadow.mode) == ("1", "3", "shadow")
+    assert shadow.rules["max_time"] in ("10m", 600.0)
+    ledger.change(world.model, "rollback", rolling_back(by="test"))
+
+    world.configure(rollout={"mode": "approve"})
+    world.work(now=True)
+    waits = ledger.read()[world.model]
+    assert (waits.champion, waits.candidate) == ("1", None)
+    run = world.runs()[-1]
+    assert (run.verdict, run.version, run.stage) == ("promote", "4", "done")
+    told = [one for one in ledger.history(world.model) if one.action == "retrain: awaits approval"]
+    assert [one.after.champion for one in told] == ["4"]
+    ledger.change(world.model, "promote", promoting("4", by="a person", expected="1"))
+    assert ledger.read()[world.model].champion == "4"
 
 
 class Killed(BaseException):

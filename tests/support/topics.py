@@ -94,6 +94,11 @@ class Topics:
         self._admin.create_partitions({topic: NewPartitions(partitions)})
         eventually(lambda: self.partitions(topic) == partitions, f"{topic} has grown")
 
+    def expire(self, topic: str, offsets: dict[int, int]) -> None:
+        """Let retention remove what lies before these offsets, by partition."""
+        gone = {TopicPartition(topic, partition): upto for partition, upto in offsets.items()}
+        self._admin.delete_records(gone)
+
     def partitions(self, topic: str) -> int:
         """Count partitions; 0 if the topic is not there."""
         if topic not in self._admin.list_topics():

@@ -4,7 +4,11 @@ import json
 import os
 import random
 import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from threading import Event
 from typing import Any
 from uuid import uuid4
 
@@ -14,11 +18,44 @@ from streamer.config import Settings
 from streamer.config.settings import DeploymentSettings, KafkaSettings, ModelSettings
 from streamer.deployments import Ledger, promoting
 from streamer.retraining.place import Place
+from streamer.retraining.plan import planned
 from streamer.retraining.runs import Run, Runs
+from streamer.retraining.sidecar import StoppedError
 from streamer.retraining.store import Store
+from streamer.retraining.work import Work
+from streamer.telemetry.retraining import RetrainingMetrics
 from support import learning
 from support.daemon import Daemon, Daemons
 from support.topics import Got, Sent, Topics
+
+
+class Once:
+    """What the work knows of its sidecar: it is the one, and ends when nothing is left to do."""
+
+    once = True
+    mine = True
+    url = None
+
+    def __init__(self, *, now: bool, until: float) -> None:
+        self._until = until
+        self.metrics = RetrainingMetrics()
+        self.asked = Event()
+        self.status: dict[str, Any] = {}
+        if now:
+            self.asked.set()
+
+    def check(self) -> None:
+        """End when it takes too long.
+
+        Raises:
+            StoppedError: it does.
+        """
+        if time.monotonic() > self._until:
+            raise StoppedError("it took too long")
+
+    def tell(self, status: dict[str, Any]) -> None:
+        """Keep what is told."""
+        self.status = status
 
 
 class World:
@@ -62,6 +99,7 @@ class World:
         }
         self.file.write_text(yaml.safe_dump(content))
         self.draw = random.Random(7)
+        self._status: dict[str, Any] = {}
         self._sidecars: list[learning.SidecarProcess] = []
 
     def daemon(self) -> Daemon:
@@ -93,6 +131,31 @@ class World:
         )
         self._sidecars.append(made)
         return made
+
+    def work(self, *, now: bool = False, give_up_after: float = 120.0) -> None:
+        """Let a sidecar work in this process until nothing is left to do, or no longer."""
+        owner = Once(now=now, until=time.monotonic() + give_up_after)
+        settings = self.settings()
+        with ExitStack() as opened:
+            work = Work(owner, planned(self.file, settings), settings, opened)
+            with suppress(StoppedError):
+                work.go()
+        self._status = owner.status
+
+    def status(self) -> dict[str, Any]:
+        """What the last sidecar that worked in this process has told last."""
+        return self._status
+
+    def predict(self, score: Callable[[], float] = lambda: 0.5, version: str = "1") -> int:
+        """Write an answer of a version for each message there is, as a daemon would."""
+        [step] = planned(self.file, self.settings()).topology.steps
+        answers = []
+        for got in self.topics.read(self.source):
+            best = [{"label": self.draw.choice(learning.LABELS), "score": score()}]
+            told = {"model": self.model, "version": version, "output": best}
+            content = {"source": self.source_of(got), "predictions": {step: told}}
+            answers.append(Sent(json.dumps(content).encode(), got.key))
+        return self.topics.send(self.sink, answers)
 
     def settings(self) -> Settings:
         """The settings that the sidecar has."""

@@ -1,0 +1,182 @@
+"""What comes on a labels topic of a real broker: counted, learnt from or refused, forgotten."""
+
+import io
+import json
+import subprocess
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+from support import learning
+from support.topics import Sent
+
+from streamer.labels import Place, is_random
+from streamer.labels.requests import draw
+
+_MESSAGES = 400
+
+
+def labels_of(world, answer=None):
+    """A label of each message, in the order of the topic."""
+    return [
+        learning.label_of(world.source_of(got), answer or world.truth_of(got.value))
+        for got in world.topics.read(world.source)
+    ]
+
+
+def stored(world) -> bytes:
+    """Everything in the files of the set and the runs, Parquet unpacked."""
+    parts = []
+    for file in sorted((world.folder / "set").rglob("*")):
+        if file.suffix == ".parquet":
+            rows = pq.read_table(io.BytesIO(file.read_bytes())).to_pylist()
+            parts.append(repr(rows).encode())
+        elif file.is_file():
+            parts.append(file.read_bytes())
+    return b"\n".join(parts)
+
+
+@pytest.mark.timeout(300)
+def test_duplicates_contradictions_other_kinds_and_what_is_no_label_are_counted_each(world):
+    world.serve_first()
+    world.send(80)
+    first = labels_of(world)
+    text = world.topics.read(world.source)[0].value.decode()
+    truth = world.truth_of(text.encode())
+    other = next(one for one in learning.LABELS if one != truth)
+    world.topics.send(world.labels, first)
+    world.topics.send(world.labels, first * 4)  # a flood
+    said = [
+        Sent(json.dumps({"text": text, "label": other}).encode(), b"somebody-else"),
+        learning.label_of(world.source_of(world.topics.read(world.source)[1]), "refund", step="x"),
+        Sent(b'{"text": "a b", "score": 0.5}', b"a-similarity"),
+        Sent(b"{", b"no-json"),
+        Sent(b'{"text": "a b", "label": "refund", "propensity": 7}', b"a-wrong-number"),
+        Sent(None, b"nobody-knows-this-one"),
+        Sent(None),
+    ]
+    world.topics.send(world.labels, said)
+    world.work()
+    counts = world.status()["set"]["labels"]
+    assert counts["read"] == 5 * 80 + len(said)
+    assert counts["taken"] == 80 + 1
+    assert counts["duplicate"] == 4 * 80
+    assert counts["contradictory"] == 1
+    assert counts["other_step"] == 1
+    assert counts["withdrawn_unknown"] == 1
+    assert counts["malformed"] == 4
+    letters = world.topics.read(f"{world.labels}.deadletters")
+    reasons = sorted(one.error("reason") for one in letters)
+    assert reasons == ["invalid-json", "no-key", "wrong-kind", "wrong-propensity"]
+    assert {one.value for one in letters} >= {b"{", None}  # byte for byte
+    assert sum(world.status()["set"]["examples"].values()) <= 80
+
+
+@pytest.mark.timeout(300)
+def test_labels_past_retention_are_learnt_from_copies_and_counted_where_there_is_none(world):
+    world.configure(labels={"capture": {"share": 0.4}})
+    world.serve_first()
+    world.send(200)
+    world.predict()
+    world.work()  # copies are made of what was answered
+    labels = labels_of(world)
+    world.topics.expire(world.source, world.topics.ends(world.source))
+    assert world.topics.read(world.source) == []
+    world.topics.send(world.labels, labels)
+    world.work(now=True)
+    copied = sum(
+        draw(Place(world.source, partition, offset)) < 0.4
+        for partition in range(2)
+        for offset in range(100)
+    )
+    counts = world.status()["set"]["labels"]
+    assert 0 < copied < 200
+    assert (counts["taken"], counts["label_ref_missing"]) == (copied, 200 - copied)
+    assert len(world.kept()) == copied
+    assert world.report()["verdict"] == "inconclusive"
+
+
+@pytest.mark.timeout(300)
+def test_a_withdrawn_example_is_in_no_later_set_and_no_file_and_versions_that_know_it_are_listed(
+    world,
+):
+    world.configure(trigger={"labels": _MESSAGES}, labels={"capture": {"share": 1.0}})
+    world.serve_first()
+    world.send(_MESSAGES)
+    world.predict()
+    world.label_all()
+    world.work()
+    [first] = world.runs()
+    assert (first.verdict, first.version) == ("promote", "2")
+    held_out = sorted(set(world.kept()) - set(first.trained))
+    names = [first.trained[0], held_out[0]]
+    texts = {}
+    for got in world.topics.read(world.source):
+        texts[f"{world.source}/{got.partition}/{got.offset}"] = got.value
+    gone = {name: texts[name.rpartition("/")[0]] for name in names}
+    assert all(value in stored(world) for value in gone.values())
+    keys = [name.rpartition("/")[0].encode() for name in names]
+    world.topics.send(world.labels, [Sent(None, key) for key in keys])
+    world.work(now=True)
+    second = world.runs()[-1]
+    assert second.number == 2
+    assert len(second.trained) > 200
+    assert not set(names) & set(second.trained)
+    assert not set(names) & set(world.kept())
+    left = stored(world)
+    assert not any(value in left for value in gone.values())
+    done = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-m", "streamer", "retrain", str(world.file), "--withdrawals"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = {line.split()[1].rstrip(":"): line for line in done.stdout.splitlines()}
+    assert told[names[0]].endswith("learnt by 2")
+    assert told[names[1]].endswith("learnt by no version")
+
+
+@pytest.mark.timeout(300)
+def test_people_are_asked_about_a_random_share_and_the_least_certain_once_each_also_after_a_pause(
+    world,
+):
+    requests = f"{world.labels}.requests"
+    world.topics.own(requests)
+    world.configure(label_requests={"topic": requests, "random": 0.1, "uncertain": 0.1})
+    world.serve_first()
+    world.work()  # begins with what comes from here on
+    world.send(600)
+    scores = []
+
+    def score() -> float:
+        scores.append(world.draw.random())
+        return scores[-1]
+
+    world.predict(score)  # while no sidecar looks
+    world.work()
+    world.work()
+    asked = [one.json for one in world.topics.read(requests)]
+    keys = [one.key.decode() for one in world.topics.read(requests)]
+    assert len(keys) == len(set(keys))
+    places = {
+        (partition, offset): Place(world.source, partition, offset)
+        for partition in range(2)
+        for offset in range(300)
+    }
+    drawn = {at for at, place in places.items() if is_random(place, 0.1)}
+    by_chance = [one for one in asked if one["reason"] == "random"]
+    assert {(one["ref"]["partition"], one["ref"]["offset"]) for one in by_chance} == drawn
+    assert {one["propensity"] for one in by_chance} == {0.1}
+    unsure = [one for one in asked if one["reason"] == "uncertain"]
+    assert 0.03 * 600 < len(unsure) < 0.15 * 600
+    told = {
+        (o.json["source"]["partition"], o.json["source"]["offset"]): o.json
+        for o in world.topics.read(world.sink)
+    }
+    low = sorted(scores)[int(0.25 * len(scores))]
+    for one in unsure:
+        answer = told[one["ref"]["partition"], one["ref"]["offset"]]
+        [step] = answer["predictions"].values()
+        assert step["output"][0]["score"] <= low
+        assert one["answered"] == step["output"][0]["label"]
+    assert all("timestamp" in one["ref"] and one["step"] for one in asked)
