@@ -177,18 +177,20 @@ class Producer:
             self.partitions(record.topic)  # without it the record would wait until it expires
         where = ClientPartition(record.topic, partition)
         headers = list(record.headers)
-        if any(value is None for _, value in headers):
-            headers = _Headers(headers)
+        for _, value in headers:
+            if value is None:
+                headers = _Headers(headers)
+                break
         manager = self._client._transaction_manager  # noqa: SLF001 - see the module's docstring
         try:
             if manager is not None and manager.is_transactional():
                 manager.maybe_add_partition_to_transaction(where)
-            future, full, fresh, _ = self._client._accumulator.append(  # noqa: SLF001
+            future, _, fresh, _ = self._client._accumulator.append(  # noqa: SLF001
                 where, record.timestamp, record.key, record.value, headers
             )
         except (errors.KafkaError, TypeError, ValueError, OverflowError) as error:
             return Pending(record, partition, None, error)
-        if full or fresh:
+        if fresh:  # of a full one the sender has been told when the next was begun
             self._client._sender.wakeup()  # noqa: SLF001
         return Pending(record, partition, future)
 

@@ -169,9 +169,7 @@ def trouble(sent: Sequence[tuple[Item, Pending]]) -> BrokerError | None:
 
 def size_bytes(output: OutRecord) -> int:
     """Give an upper bound of what a record takes in a batch of its own."""
-    return (
-        _RECORD_OVERHEAD_BYTES
-        + len(output.key or b"")
-        + len(output.value or b"")
-        + sum(len(name.encode()) + len(value or b"") + 10 for name, value in output.headers)
-    )
+    size = _RECORD_OVERHEAD_BYTES + len(output.key or b"") + len(output.value or b"")
+    for name, value in output.headers:
+        size += len(name.encode()) + len(value or b"") + 10
+    return size
