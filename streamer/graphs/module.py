@@ -3,11 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from streamer.errors import ConfigError, ModelError
+from streamer.graphs.timm import load_timm
 from streamer.models.graph import Graph
 from streamer.models.huggingface.timm import is_timm
 
@@ -105,21 +107,4 @@ def _transformers(folder: Path, task: str) -> tuple[Any, str]:
 
 
 def _timm(folder: Path, config: dict[str, Any]) -> tuple[Any, str]:
-    try:
-        import timm
-        from safetensors.torch import load_file
-    except ImportError as error:
-        raise ConfigError(
-            "to export a model of timm install: pip install 'streamer[torch]' timm onnx"
-        ) from error
-    try:
-        network = timm.create_model(
-            config["architecture"],
-            num_classes=config.get("num_classes"),
-            **(config.get("model_args") or {}),
-        )
-        network.load_state_dict(load_file(folder / "model.safetensors"))
-    except (OSError, RuntimeError, KeyError, TypeError) as error:
-        told = " ".join(str(error).split())
-        raise ModelError(f"{folder}: timm cannot load it: {told:.400}") from error
-    return network.float().eval(), f"timm {timm.__version__}"
+    return load_timm(folder / "model.safetensors", config), f"timm {version('timm')}"

@@ -21,6 +21,7 @@ from streamer.models import Version
 from streamer.tasks import WRITING
 
 _log = structlog.get_logger(__name__)
+_OF_TORCH = (".pt", ".ts", ".torchscript", ".pt2", ".safetensors", ".bin")
 
 
 def open_session(
@@ -94,9 +95,7 @@ def _backend(version: Version) -> _Backend:
         return LiteRtSession
     if file.suffix == ".pb":
         return TensorFlowSession
-    if file.suffix in (".pt", ".ts", ".pt2", ".safetensors", ".bin") or file.name.endswith(
-        ".safetensors.index.json"
-    ):
+    if file.suffix in _OF_TORCH or file.name.endswith(".safetensors.index.json"):
         return TorchSession
     if file.suffix in (".h5", ".keras"):
         raise ConfigError(

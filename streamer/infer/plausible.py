@@ -12,6 +12,11 @@ from streamer.models.manifest import Output
 _SLACK = 1e-3
 _FEW = 2
 _SCORES = ("probabilities", "scores", "objectness", "heatmap")
+_GRIDS = ("yolov5", "yolov8")
+_RANK_OF_GRID = 3
+_FEWEST_NUMBERS = 40
+_INSIDE, _BEYOND = 0.5, 4.0
+"""The farthest middle of a box: of fractions about 1, of pixels about a side."""
 _FIRST_SCORE = {"yolox": 4, "yolov5": 4}
 
 
@@ -31,6 +36,7 @@ def check_values(version: Version, name: str, value: NDArray[Any]) -> None:
             f"{key}: the model's softmax is inside already (its values are between 0 and 1 and "
             "make 1 in all): write decode: probabilities"
         )
+    _check_places(key, output, values)
     scores = _scores_of(version, output, values)
     if scores is None or not scores.size:
         return
@@ -45,6 +51,26 @@ def check_values(version: Version, name: str, value: NDArray[Any]) -> None:
         raise ModelError(
             f"{key}: '{output.decode}' holds scores between 0 and 1, but the model gave "
             f"{low:.3g} to {high:.3g}: {instead}"
+        )
+
+
+def _check_places(key: str, output: Output, values: NDArray[np.float32]) -> None:
+    """Look whether the boxes of a grid are pixels or fractions: they lie all over the picture."""
+    if output.decode not in _GRIDS or values.ndim != _RANK_OF_GRID or not values.size:
+        return
+    centres = values[:, :2] if output.decode == "yolov8" else values[..., :2]
+    if centres.size < _FEWEST_NUMBERS:
+        return
+    farthest = float(centres.max())
+    if not output.normalized and _INSIDE < farthest < _BEYOND:
+        raise ModelError(
+            f"{key}: all boxes lie within {farthest:.3g} pixels of the corner: they are fractions "
+            "of the picture; write normalized: true"
+        )
+    if output.normalized and farthest > _BEYOND:
+        raise ModelError(
+            f"{key}: boxes lie up to {farthest:.3g} pictures away from the corner: they are "
+            "pixels; leave out normalized"
         )
 
 

@@ -1,15 +1,18 @@
-"""Hugging Face folders into Torch modules, by transformers' auto classes."""
+"""Hugging Face folders into Torch modules: by transformers' auto classes, or timm."""
 
 import json
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from streamer.errors import ConfigError, ModelError
+from streamer.graphs.timm import load_timm
 from streamer.infer.base import cleaned
 from streamer.infer.tuning import Precision
 from streamer.models import Version
+from streamer.models.huggingface.timm import is_timm
 
 _AUTO_CLASSES: Mapping[str, str] = MappingProxyType(
     {
@@ -63,6 +66,8 @@ def load_pretrained(
             "transformers and save_pretrained it), or, if you trust where it comes from, write "
             "allow_bin: true at the model in the topology"
         )
+    if is_timm(_config(version)):
+        return _timm(version, device, precision)
     transformers = import_transformers()
     _refuse_own_code(version)
     loader = getattr(transformers, auto_class or _auto_class(transformers, version))
@@ -84,10 +89,36 @@ def load_pretrained(
     except Exception as error:
         raise ModelError(f"{folder}: transformers cannot load it: {cleaned(error)}") from error
     _refuse_gaps(version, told)
+    return _onto(device, module.eval(), folder)
+
+
+def _onto(device: str, module: Any, folder: Path) -> Any:
     try:
-        return module.eval().to(device)
+        return module.to(device)
     except RuntimeError as error:
         raise ModelError(f"{folder}: does not go onto {device}: {cleaned(error)}") from error
+
+
+def _timm(version: Version, device: str, precision: Precision) -> Any:
+    """Load a network of timm, called and answering as those of transformers."""
+    import torch
+
+    network = load_timm(version.file, _config(version))
+    dtype = getattr(torch, _DTYPES.get(precision, "float32"))
+    output = next(iter(version.manifest.outputs))
+
+    class Named(torch.nn.Module):  # type: ignore[misc] # of Torch nothing is known to mypy
+        """The network, its one output named."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network.to(dtype)
+            self.dtype = dtype
+
+        def forward(self, pixel_values: Any, **_: Any) -> Any:
+            return {output: self.network(pixel_values)}
+
+    return _onto(device, Named().eval(), version.folder)
 
 
 def import_transformers() -> Any:

@@ -27,6 +27,7 @@ from streamer.models.manifest import ImageInput, Manifest, TextInput
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 _NUMBERED = re.compile(r"output_\d+")
 _REDUCED = ("float16", "bfloat16")
+_REST = ("kwargs", "_")
 
 # Sessions of one model share its weights: modules in inference mode may run in several threads.
 _SHARED: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()
@@ -70,11 +71,11 @@ class TorchSession(BaseSession):
         suffix = version.file.suffix
         if suffix == ".pt2":
             return self._exported(version, tuning)
-        if suffix in (".pt", ".ts"):
+        if suffix in (".pt", ".ts", ".torchscript"):
             return self._script(version, tuning)
         module = _shared(version, self.device, tuning)
         self._float = module.dtype
-        takes = [name for name in inspect.signature(module.forward).parameters if name != "kwargs"]
+        takes = [name for name in inspect.signature(module.forward).parameters if name not in _REST]
         inputs = _described(version.manifest, takes)
         compiled = self._compiled(module, tuning)
         return lambda tensors: compiled(**tensors, return_dict=True), inputs

@@ -9,6 +9,7 @@ from typing import Any
 
 from streamer.errors import ModelError
 from streamer.models.graph import Graph, Tensor
+from streamer.models.ultralytics import noted
 
 _MAX_ENTRIES = 200_000
 # Torch stores weights as they are and packs only source texts: nothing grows a hundredfold.
@@ -161,10 +162,18 @@ def _script(archive: zipfile.ZipFile, names: list[str]) -> Graph:
     return Graph(
         tuple(Tensor(name, "unknown", None) for name in inputs),
         (Tensor("output_0", "unknown", None),),
-        {},
+        _notes(archive, root),
         (),
         (),
     )
+
+
+def _notes(archive: zipfile.ZipFile, root: str) -> dict[str, str]:
+    """Read what an exporter packed along (`_extra_files`)."""
+    name = root.removesuffix("data.pkl") + "extra/config.txt"
+    if name not in archive.namelist() or archive.getinfo(name).file_size > _MAX_PART_BYTES:
+        return {}
+    return noted(archive.read(name))
 
 
 def _parameters(source: str, module: str) -> list[str]:

@@ -145,7 +145,7 @@ def _read_index(file: Path) -> Graph:
     return Graph((), (), {}, (), ())
 
 
-_ZIPPED = (".pt", ".pt2", ".ts")
+_ZIPPED = (".pt", ".pt2", ".ts", ".torchscript")
 _READERS: Mapping[str, Callable[[Path], Graph]] = MappingProxyType(
     {
         ".onnx": read_graph,
@@ -154,6 +154,7 @@ _READERS: Mapping[str, Callable[[Path], Graph]] = MappingProxyType(
         ".pt": archive.read_archive,
         ".pt2": archive.read_archive,
         ".ts": archive.read_archive,
+        ".torchscript": archive.read_archive,
         ".safetensors": _read_safetensors,
         ".json": _read_index,
         ".bin": _read_pickled,

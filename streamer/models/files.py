@@ -24,7 +24,16 @@ _PREFERRED = (
     INDEX,
     "saved_model.pb",
 )
-_ALONE = ("*.onnx", "*.pt2", "*.tflite", "*.pt", "*.ts", "*.pb", "*.safetensors")
+_ALONE = (
+    "*.onnx",
+    "*.pt2",
+    "*.tflite",
+    "*.pt",
+    "*.ts",
+    "*.torchscript",
+    "*.pb",
+    "*.safetensors",
+)
 
 
 def main_file(folder: Path) -> Path:

@@ -64,6 +64,19 @@ class Graph:
     external: tuple[str, ...]
 
 
+def layout_of(tensor: Tensor) -> tuple[str, str, int | None, int | None] | None:
+    """Read layout, channels, height and width off a picture's tensor; None if it is none."""
+    shape = tensor.shape
+    if shape is None or len(shape) != len("NCHW"):
+        return None
+    kinds = {1: "GRAY", 3: "RGB"}
+    if shape[1] in kinds and shape[3] not in kinds:
+        return "NCHW", kinds[shape[1]], shape[2], shape[3]
+    if shape[3] in kinds:
+        return "NHWC", kinds[shape[3]], shape[1], shape[2]
+    return None
+
+
 def shape_text(shape: tuple[int | None, ...] | None) -> str:
     """Write a shape as people do: [N,3,?,?]."""
     if shape is None:

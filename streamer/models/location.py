@@ -10,8 +10,8 @@ from streamer.errors import ConfigError
 MANIFEST = "model.yaml"
 CONFIGS = ("config.json", "preprocessor_config.json")
 _DESCRIBED = ("saved_model.pb", "MLmodel")
-SUFFIXES = (".onnx", ".pt2", ".pt", ".ts", ".safetensors", ".pb", ".h5", ".keras", ".tflite")
-_BARE = (".onnx", ".pt2", ".pt", ".ts", ".tflite", ".pb")
+_BARE = (".onnx", ".pt2", ".pt", ".ts", ".torchscript", ".tflite", ".pb")
+SUFFIXES = (*_BARE, ".safetensors", ".h5", ".keras")
 REGISTRY = "registry:"
 
 

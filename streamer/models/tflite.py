@@ -5,18 +5,21 @@ FlatBuffers, read by schema: tensorflow/compiler/mlir/lite/schema/schema.fbs.
 
 import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 from streamer.errors import ModelError
 from streamer.models.graph import Graph, Tensor
 from streamer.models.protobuf import Slice, mapped
+from streamer.models.ultralytics import noted
 
 MAGIC = b"TFL3"
 _DTYPES = (
     "float32", "float16", "int32", "uint8", "int64", "string", "bool", "int16", "complex64",
     "int8", "float64", "complex128", "uint64", "resource", "variant", "uint32", "uint16", "int4",
 )  # fmt: skip
-_MAX_LABELS_BYTES = 2**24
+_PACKED = (".txt", ".json")
+_MAX_PACKED_BYTES = 2**24
 
 
 def read_tflite(file: Path) -> Graph:
@@ -32,11 +35,13 @@ def read_tflite(file: Path) -> Graph:
         model = _Table(buffer, _unsigned(buffer, 0))
         graph = model.tables(2)[0]
         tensors = graph.tables(0)
-        inputs = [_tensor(tensors[index]) for index in graph.integers(1)]
-        outputs = [_tensor(tensors[index]) for index in graph.integers(2)]
+        given, told = _names(model, 0), _names(model, 1)
+        inputs = [_tensor(tensors[index], given.get(index)) for index in graph.integers(1)]
+        outputs = [_tensor(tensors[index], told.get(index)) for index in graph.integers(2)]
     except (struct.error, IndexError, ValueError) as error:
         raise ModelError(f"{file}: is no TensorFlow Lite model, or only a part of one") from error
-    return Graph(tuple(inputs), tuple(outputs), {}, _labels(file), ())
+    notes, labels = _packed(file)
+    return Graph(tuple(inputs), tuple(outputs), notes, labels, ())
 
 
 class _Table:
@@ -58,6 +63,10 @@ class _Table:
     def byte(self, field: int) -> int:
         place = self.place(field)
         return self._buffer[place] if place is not None else 0
+
+    def number(self, field: int) -> int:
+        place = self.place(field)
+        return _unsigned(self._buffer, place) if place is not None else 0
 
     def table(self, field: int) -> "_Table | None":
         place = self.place(field)
@@ -94,31 +103,42 @@ def _unsigned(buffer: Slice, at: int) -> int:
     return int(struct.unpack_from("<I", buffer, at)[0])
 
 
-def _tensor(table: _Table) -> Tensor:
+def _names(model: _Table, field: int) -> dict[int, str]:
+    """Give names by tensor, where there is one signature: by these the model is called then."""
+    signatures = model.tables(7)
+    if len(signatures) != 1:
+        return {}
+    return {entry.number(1): entry.text(0) for entry in signatures[0].tables(field)}
+
+
+def _tensor(table: _Table, name: str | None) -> Tensor:
     signature = table.integers(7)
     shape = tuple(side if side > 0 else None for side in signature or table.integers(0))
     dtype = _DTYPES[table.byte(1)]
     quantisation = table.table(4)
     scales = quantisation.values(2, "f") if quantisation else []
     if quantisation is None or len(scales) != 1 or dtype.startswith("float"):
-        return Tensor(table.text(3), dtype, shape)
+        return Tensor(name or table.text(3), dtype, shape)
     zeros = quantisation.values(3, "q")
-    return Tensor(table.text(3), dtype, shape, scales[0], int(zeros[0]) if zeros else 0)
+    return Tensor(name or table.text(3), dtype, shape, scales[0], int(zeros[0]) if zeros else 0)
 
 
-def _labels(file: Path) -> tuple[str, ...]:
-    """Read the labels that TensorFlow Lite's metadata packs behind the model, as a zip archive."""
+def _packed(file: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Read notes and labels that are packed behind the model, as a zip archive."""
     try:
         with zipfile.ZipFile(file) as archive:
-            lists = [
-                entry
+            names = [
+                entry.filename
                 for entry in archive.infolist()
-                if entry.filename.endswith(".txt") and entry.file_size <= _MAX_LABELS_BYTES
+                if entry.file_size <= _MAX_PACKED_BYTES and not entry.is_dir()
             ]
-            if len(lists) != 1:
-                return ()
-            with archive.open(lists[0]) as stream:
-                content = stream.read(_MAX_LABELS_BYTES + 1)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError):
-        return ()  # most have none
-    return tuple(content.decode("utf-8", "replace").splitlines())
+            texts = {name: archive.read(name) for name in names if name.endswith(_PACKED)}
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, zlib.error):
+        return {}, ()  # most have none
+    for content in texts.values():
+        if notes := noted(content):
+            return notes, ()
+    lists = [content for name, content in texts.items() if name.endswith(".txt")]
+    if len(lists) != 1:
+        return {}, ()
+    return {}, tuple(lists[0].decode("utf-8", "replace").splitlines())

@@ -19,7 +19,7 @@ from streamer.postprocess.candidates import (
     zeroed,
 )
 from streamer.postprocess.classes import applied
-from streamer.postprocess.coding import Size, cells, corners, exp, from_grid
+from streamer.postprocess.coding import Size, cells, corners, exp, from_grid, placed_boxes
 
 _EXTRA = 5
 """Numbers of an anchor beside its labels' scores: centre, sides, objectness."""
@@ -58,6 +58,8 @@ class Grid:
             boxes = from_grid(found[:, :4], places[anchors])
         else:
             boxes = corners(found[:, :4], "cxcywh")
+        fractions = bool(output.normalized)
+        boxes = placed_boxes(boxes, rows, geometries, normalized=fractions, original=False)
         high = scores >= threshold
         return Candidates(rows[high], boxes[high], scores[high], labels[high], finite)
 

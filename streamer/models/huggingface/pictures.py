@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from streamer.models.guess import layout_of
+from streamer.models.graph import layout_of
 from streamer.models.huggingface.source import Source
 from streamer.models.huggingface.timm import is_timm, timm_picture
 

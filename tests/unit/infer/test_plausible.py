@@ -69,6 +69,22 @@ def test_a_detector_s_scores_are_looked_at_too(version, values, output, advice):
     giving(version, values, output, **task)
 
 
+@pytest.mark.parametrize("decode", ["yolov5", "yolov8"])
+def test_boxes_that_are_fractions_are_told_from_pixels(version, decode):
+    task = {"task": "object-detection"}
+    fractions = np.full((50, 6), 0.5)
+    fractions[:, :2] = np.linspace(0.01, 0.99, 50)[:, None]
+    pixels = np.where(np.arange(6) < 4, fractions * 320, fractions)
+    if decode == "yolov8":
+        fractions, pixels = fractions.T, pixels.T
+    giving(version, pixels, {"decode": decode}, **task)
+    giving(version, fractions, {"decode": decode, "normalized": True}, **task)
+    with pytest.raises(ModelError, match=r"fractions of the picture; write normalized: true"):
+        giving(version, fractions, {"decode": decode}, **task)
+    with pytest.raises(ModelError, match=r"they are pixels; leave out normalized"):
+        giving(version, pixels, {"decode": decode, "normalized": True}, **task)
+
+
 def test_heat_goes_through_a_sigmoid_unless_it_is_said_not_to(version):
     output = {"decode": "heatmap"}
     giving(version, [[[-9.0, 2.0]]], output, task="object-detection")

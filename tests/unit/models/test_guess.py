@@ -1,3 +1,6 @@
+import json
+import zipfile
+
 import pytest
 from onnx import helper
 
@@ -65,6 +68,62 @@ def test_an_ultralytics_classifier_gives_probabilities(tmp_path, write_onnx):
     assert manifest.task == "image-classification"
     assert manifest.inputs["images"].crop_size.height == 224
     assert manifest.outputs["output0"].decode == "probabilities"
+
+
+def torchscript(file, **told):
+    """Write what TorchScript's archive tells of itself, and the notes packed along."""
+    code = "class Net(Module):\n  def forward(self: __torch__.Net,\n    x: Tensor) -> Tensor:\n"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("net/data.pkl", b"\x80\x02c__torch__\nNet\n")
+        archive.writestr("net/constants.pkl", b"")
+        archive.writestr("net/code/__torch__.py", code)
+        archive.writestr("net/extra/config.txt", json.dumps(told))
+    return file
+
+
+NAMES = {"0": "cat", "1": "dog", "2": "cow"}
+OF_V8 = {"task": "detect", "imgsz": [480, 640], "stride": 32, "names": NAMES}
+
+
+@pytest.mark.parametrize(
+    ("told", "decode"),
+    [
+        (OF_V8, "yolov8"),
+        (OF_V8 | {"args": {"nms": False}, "end2end": False}, "yolov8"),
+        (OF_V8 | {"args": {"nms": True}}, "detections"),
+        (OF_V8 | {"end2end": True}, "detections"),
+        ({"shape": [1, 3, 480, 640], "stride": 32, "names": ["cat", "dog", "cow"]}, "yolov5"),
+    ],
+)
+def test_ultralytics_notes_in_torchscript_say_all_that_is_needed(tmp_path, told, decode):
+    manifest = load(torchscript(tmp_path / "farm.torchscript", **told))
+    image = manifest.inputs["x"]
+    assert (manifest.task, manifest.id2label[2]) == ("object-detection", "cow")
+    assert (image.layout, image.channels, image.dtype) == ("NCHW", "RGB", "float32")
+    assert (image.size.height, image.size.width, image.resize_rule) == (480, 640, "letterbox")
+    assert manifest.outputs["output_0"].decode == decode
+    assert not manifest.outputs["output_0"].normalized
+
+
+def test_torchscript_without_notes_asks(tmp_path):
+    with pytest.raises(ModelError, match="does not say all that is needed"):
+        load(torchscript(tmp_path / "farm.pt"))
+    with pytest.raises(ModelError, match="does not say all that is needed"):
+        load(torchscript(tmp_path / "limbs.torchscript", **{**OF_V8, "task": "pose"}))
+
+
+@pytest.mark.parametrize("count", [10, 12])
+def test_labels_beside_a_bare_file_are_named_in_the_lines_to_add(tmp_path, write_onnx, count):
+    (tmp_path / "classes.txt").write_text("".join(f"digit {n}\n" for n in range(count)))
+    file = write_onnx(
+        tmp_path / "digits.onnx",
+        {"Input3": ("float32", [1, 1, 28, 28])},
+        {"Plus": ("float32", [1, 10])},
+    )
+    more = "" if count == 10 else ", the output has 10"
+    with pytest.raises(ModelError) as caught:
+        load(file)
+    assert f"  labels: classes.txt   # {count} labels{more}" in str(caught.value).splitlines()
 
 
 def test_the_version_follows_the_content(tmp_path, write_onnx):

@@ -1,10 +1,14 @@
 """What TensorFlow's files and `.tflite` tell of themselves."""
 
+import json
 import struct
+import zipfile
 
 import pytest
+import yaml
 
 from streamer.errors import ModelError
+from streamer.models import load_version
 from streamer.models.graph import Tensor
 from streamer.models.tensorflow import read_tensorflow
 from streamer.models.tflite import read_tflite
@@ -137,7 +141,8 @@ class Builder:
         return at
 
 
-def tflite(file):
+def tflite(file, *, sides=(1, 4), kind=3, named=()):
+    """Write a model of three tensors; `named`: what its one signature calls the first and last."""
     built = Builder()
 
     def tensor(name, kind, sides, scale=None, zero=0):
@@ -157,7 +162,7 @@ def tflite(file):
         tensors = [
             tensor("pixels", 3, [1, 32, 32, 3], 0.0078125, 128),
             tensor("weights", 9, [4, 4]),
-            tensor("scores", 3, [1, 4], 0.00390625),
+            tensor("scores", kind, sides, 0.00390625 if kind == 3 else None),
         ]
         return built.table(
             {
@@ -167,7 +172,17 @@ def tflite(file):
             }
         )
 
-    root = built.table({0: struct.pack("<I", 3), 2: lambda: built.references([graph])})
+    def called(name, index):
+        fields = {0: lambda: built.vector("B", name.encode()), 1: struct.pack("<I", index)}
+        return lambda: built.references([lambda: built.table(fields)])
+
+    def signature():
+        return built.table({0: called(named[0], 0), 1: called(named[1], 2)})
+
+    fields = {0: struct.pack("<I", 3), 2: lambda: built.references([graph])}
+    if named:
+        fields[7] = lambda: built.references([signature])
+    root = built.table(fields)
     built.content[:4] = struct.pack("<I", root)
     file.write_bytes(built.content)
     return file
@@ -180,12 +195,47 @@ def test_a_tflite_s_tensors_are_read_with_their_quantisation(tmp_path):
 
 
 def test_labels_packed_behind_a_tflite_are_read(tmp_path):
-    import zipfile
-
     file = tflite(tmp_path / "a.tflite")
     with zipfile.ZipFile(file, "a") as packed:
         packed.writestr("labels.txt", "cat\ndog\ncow\nhen\n")
     assert read_tflite(file).class_labels == ("cat", "dog", "cow", "hen")
+
+
+def test_a_tflite_s_tensors_have_the_names_of_its_one_signature(tmp_path):
+    graph = read_tflite(tflite(tmp_path / "a.tflite", named=("images", "output_0")))
+    assert [tensor.name for tensor in (*graph.inputs, *graph.outputs)] == ["images", "output_0"]
+
+
+@pytest.mark.parametrize("name", ["metadata.json", "temp_meta.txt"])
+def test_ultralytics_notes_behind_a_tflite_say_all_that_is_needed(tmp_path, name):
+    file = tflite(tmp_path / "farm.tflite", sides=[1, 7, 21], kind=0)
+    told = {"task": "detect", "imgsz": [32, 32], "stride": 32}
+    names = {0: "cat", 1: "dog", 2: "cow"}
+    written = (
+        json.dumps({**told, "names": names})
+        if name.endswith("json")
+        else repr({**told, "names": names})
+    )
+    with zipfile.ZipFile(file, "a") as packed:
+        packed.writestr(name, written)
+    manifest = load_version(str(file), beside=tmp_path, models_dir=tmp_path).manifest
+    image = manifest.inputs["pixels"]
+    assert (image.layout, image.dtype, image.resize_rule) == ("NHWC", "float32", "letterbox")
+    assert manifest.id2label == names
+    output = manifest.outputs["scores"]
+    assert (output.decode, output.normalized) == ("yolov8", True)
+
+
+def test_notes_beside_a_saved_model_of_ultralytics_are_read(tmp_path):
+    file = saved_model(
+        tmp_path, serving_default=signature({"images": (1, 32, 32, 3)}, {"output_0": (1, 7, 21)})
+    )
+    notes = {"task": "detect", "imgsz": [32, 32], "stride": 32, "names": {0: "a", 1: "b", 2: "c"}}
+    (tmp_path / "metadata.yaml").write_text(yaml.safe_dump(notes))
+    manifest = load_version(str(file), beside=tmp_path, models_dir=tmp_path).manifest
+    assert manifest.outputs["output_0"].decode == "yolov8"
+    assert not manifest.outputs["output_0"].normalized
+    assert manifest.id2label[2] == "c"
 
 
 def test_a_cut_or_foreign_tflite_is_refused(tmp_path):

@@ -90,6 +90,15 @@ def test_yolov8_has_its_anchors_last_and_no_objectness():
     assert [label for label, _, _ in rows[1]] == ["dog"]
 
 
+@pytest.mark.parametrize("decode", ["yolov5", "yolov8"])
+def test_a_grid_s_boxes_may_be_fractions(decode):
+    row = [0.5, 0.25, 0.25, 0.125, *([0.9] if decode == "yolov5" else []), 0.1, 0.8, 0.2]
+    values = np.array([[row]], np.float32)
+    values = values if decode == "yolov5" else values.transpose(0, 2, 1)
+    rows = found({"y": {"decode": decode, "normalized": True}}, {"y": values})
+    assert [(label, box) for label, _, box in rows[0]] == [("dog", (24, 12, 40, 20))]
+
+
 def test_detections_are_taken_as_they_are_without_their_filling():
     values = np.array(
         [[[0, 0, 9, 9, 0.6, 2], [0, 0, 9, 9, 0.9, 2], [0] * 6], [[0] * 6, [-1] * 6, [1] * 6]],
