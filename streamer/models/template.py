@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from streamer.models.graph import Graph, Tensor, shape_text
+from streamer.models.labels import labels_beside, read_labels
 
 _PICTURE_RANK = 4
 _SEQUENCE = {"input_ids": "ids", "attention_mask": "mask", "token_type_ids": "types"}
@@ -24,7 +25,7 @@ def template(file: Path, graph: Graph, task: str | None) -> str:
         f"  files: {{{below}: {_sum(file)}}}",
     ]
     if likely != "sentence-similarity":
-        lines.append(f"  id2label: {_labels(graph, likely)}")
+        lines.append(_labels(file, graph, likely))
     lines.append("  inputs:")
     if _is_text(graph):
         lines += _text_lines(graph, likely)
@@ -61,13 +62,18 @@ def _is_text(graph: Graph) -> bool:
     )
 
 
-def _labels(graph: Graph, task: str) -> str:
+def _labels(file: Path, graph: Graph, task: str) -> str:
+    """Write the labels that are known, name the file beside the model that has them, or ask."""
     if graph.class_labels:
-        return json.dumps(list(graph.class_labels), ensure_ascii=False)
+        return f"  id2label: {json.dumps(list(graph.class_labels), ensure_ascii=False)}"
     shape = graph.outputs[0].shape
-    if task.endswith("classification") and shape and shape[-1]:
-        return f"{{0: <label>, 1: <label>, …}}   # {shape[-1]} labels"
-    return "{0: <label>, 1: <label>, …}"
+    many = shape[-1] if task.endswith("classification") and shape else None
+    beside = labels_beside(file)
+    if beside is not None:
+        count = len(read_labels(beside)[0])
+        more = f", the output has {many}" if many not in (None, count) else ""
+        return f"  labels: {beside.name}   # {count} labels{more}"
+    return "  id2label: {0: <label>, 1: <label>, …}" + (f"   # {many} labels" if many else "")
 
 
 def _image_lines(tensor: Tensor, task: str) -> list[str]:

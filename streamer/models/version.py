@@ -14,7 +14,7 @@ from streamer.models.adapted import adapted
 from streamer.models.files import described_file, inside, looked_at, main_file
 from streamer.models.guess import guessed
 from streamer.models.huggingface import from_huggingface
-from streamer.models.labels import read_labels
+from streamer.models.labels import labels_beside, read_labels
 from streamer.models.location import (
     CONFIGS,
     MANIFEST,
@@ -30,6 +30,7 @@ from streamer.tasks import task_named
 
 _SUM = re.compile(r"sha256:([0-9a-f]{64})")
 _CHUNK_BYTES = 2**20
+_LABELLED = ("classification", "detection")
 
 
 @dataclass(frozen=True)
@@ -148,13 +149,23 @@ def _labelled(manifest: Manifest, folder: Path) -> Manifest:
         return manifest
     if manifest.id2label:
         raise ModelError(f"{folder / MANIFEST}: write labels or id2label, not both")
-    labels, parents = read_labels(inside(folder, manifest.labels))
+    return _with_labels(manifest, inside(folder, manifest.labels))
+
+
+def _with_labels(manifest: Manifest, file: Path) -> Manifest:
+    labels, parents = read_labels(file)
     told = manifest.model_dump(exclude_unset=True)
     told |= {"id2label": labels, "parents": {**parents, **manifest.parents}}
     try:
         return Manifest.model_validate({**told, "labels": None})
     except ValidationError as error:
-        raise ModelError(explained(error, Manifest, str(folder / manifest.labels), {})) from error
+        raise ModelError(explained(error, Manifest, str(file), {})) from error
+
+
+def _names_labels(manifest: Manifest) -> bool:
+    """Whether a model brings names of its own for what it tells apart."""
+    nameless = all(label == f"LABEL_{index}" for index, label in manifest.id2label.items())
+    return not (nameless and manifest.task.endswith(_LABELLED))
 
 
 def _bare(found: Path, task: str | None) -> Version:
@@ -168,6 +179,9 @@ def _bare(found: Path, task: str | None) -> Version:
         manifest = from_huggingface(folder, file, graph, task)
     else:
         manifest = guessed(file, graph, task)
+    beside = labels_beside(folder / file.name)
+    if beside is not None and not _names_labels(manifest):
+        manifest = _with_labels(manifest, beside)
     return Version(folder=folder, manifest=manifest, file=file)
 
 

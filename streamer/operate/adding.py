@@ -15,9 +15,12 @@ import yaml
 from rich.console import Console
 
 from streamer.config import Settings
+from streamer.config.files import load_section
 from streamer.errors import ConfigError, RecordError
 from streamer.models.golden import FOLDER
+from streamer.models.graph import read_graph
 from streamer.models.location import MANIFEST
+from streamer.models.manifest import Manifest, TextInput
 from streamer.models.packing import described, files_of, next_version, pack
 from streamer.models.registry import open_registry
 from streamer.models.version import Version, load_version, located
@@ -74,13 +77,11 @@ def add_model(addition: Addition, settings: Settings) -> int:
             "added": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         packed = pack(version, name=name, number=number, lineage=lineage)
-        registry.add(packed)
-    told = f"{packed.name} {packed.version}: {version.manifest.task}, {len(packed.files)} files"
+        written = registry.add(packed)
+    told = f"{packed.name} {written}: {version.manifest.task}, {len(packed.files)} files"
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"{told} with checksums, in {registry.place}")
-    console.print(
-        f"in a topology: registry:{packed.name}, or registry:{packed.name}@{packed.version}"
-    )
+    console.print(f"in a topology: registry:{packed.name}, or registry:{packed.name}@{written}")
     return 0
 
 
@@ -102,10 +103,20 @@ def _staged(addition: Addition, settings: Settings, folder: Path) -> Version:
     if not addition.manifest.is_file():
         raise ConfigError(f"--manifest: there is no file {addition.manifest}")
     found = located(addition.source, **places)
-    below = [found.name] if found.is_file() else _visible(found)
+    below = _with_companions(found, addition.manifest) if found.is_file() else _visible(found)
     _copy(found.parent if found.is_file() else found, below, folder)
     shutil.copyfile(addition.manifest, folder / MANIFEST)
     return load_version(str(folder), task=addition.task, **places)
+
+
+def _with_companions(file: Path, manifest: Path) -> list[str]:
+    """Name a bare file, its weights, and what a manifest names that lies beside it."""
+    told = load_section(manifest, Manifest)
+    named = [told.labels, *told.files]
+    named += [given.tokenizer for given in told.inputs.values() if isinstance(given, TextInput)]
+    weights = read_graph(file).external if file.suffix == ".onnx" else ()
+    there = [name for name in named if name and (file.parent / name).is_file()]
+    return list(dict.fromkeys([file.name, *weights, *there]))
 
 
 def _visible(folder: Path) -> list[str]:

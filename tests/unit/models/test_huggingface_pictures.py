@@ -42,6 +42,16 @@ def read(tmp_path, write_onnx):
     return load
 
 
+def test_a_folder_that_names_no_labels_takes_those_of_the_file_beside(read, tmp_path):
+    (tmp_path / "repo").mkdir()
+    (tmp_path / "repo" / "labels.txt").write_text("cat\ndog\n")
+    steps = {"size": {"height": 8, "width": 8}}
+    assert read("ViTImageProcessor", steps).id2label == {0: "a", 1: "b"}
+    for nameless in ({}, {"0": "LABEL_0", "1": "LABEL_1"}):
+        labels = read("ViTImageProcessor", steps, id2label=nameless).id2label
+        assert labels == {0: "cat", 1: "dog"}
+
+
 def test_convnext_s_small_pictures_lose_their_margin_and_large_ones_are_stretched(read):
     image = read("ConvNextImageProcessor", {"size": {"shortest_edge": 224}}).inputs["pixel_values"]
     assert (image.size.shortest_edge, image.crop_pct) == (224, 0.875)

@@ -52,6 +52,24 @@ def test_a_bare_file_is_added_with_the_manifest_that_is_given(tmp_path, settings
     assert registry.manifest("shades", "1").id2label[0] == "red"
 
 
+def test_what_a_given_manifest_names_beside_a_bare_file_comes_along(tmp_path, settings):
+    folder = tiny.picture_model(tmp_path / "made")
+    (tmp_path / "colours.onnx").write_bytes((folder / "model.onnx").read_bytes())
+    manifest = yaml.safe_load((folder / "model.yaml").read_text())
+    labels = manifest.pop("id2label")
+    names = labels if isinstance(labels, list) else list(labels.values())
+    (tmp_path / "colours.names").write_text("\n".join(names))
+    (tmp_path / "given.yaml").write_text(
+        yaml.safe_dump({**manifest, "files": {}, "labels": "colours.names"})
+    )
+    registry = added(
+        settings, source="colours.onnx", manifest=tmp_path / "given.yaml", name="shades"
+    )
+    assert sorted(registry.manifest("shades", "1").files) == ["colours.names", "colours.onnx"]
+    version = load_version("registry:shades", beside=tmp_path, models_dir=tmp_path / "reg")
+    assert list(version.manifest.id2label.values()) == names
+
+
 def test_answers_to_golden_records_are_kept_with_the_version(tmp_path, settings):
     folder = tiny.text_model(tmp_path / "made")
     (tmp_path / "texts.txt").write_text("good\nbad bad\n")
