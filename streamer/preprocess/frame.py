@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import RecordError
-from streamer.models.manifest import ImageInput
+from streamer.models.manifest import CropSize, ImageInput
 from streamer.preprocess.resize import resized
 from streamer.records import Geometry
 
@@ -54,7 +54,7 @@ def framed(pixels: NDArray[np.uint8], spec: ImageInput) -> tuple[Pixels, Geometr
         case _:
             placed = _as_it_is(pixels, spec)
     if spec.cropped is not None:
-        placed = _cropped(placed, spec.cropped.height, spec.cropped.width)
+        placed = _cropped(placed, spec.cropped, even=spec.crop_rounding == "even")
     size = placed.pixels.shape[0], placed.pixels.shape[1]
     geometry = Geometry(
         (height, width), size, placed.scale_x, placed.scale_y, placed.left, placed.top
@@ -142,10 +142,11 @@ def _as_it_is(pixels: NDArray[np.uint8], spec: ImageInput) -> _Placed:
     return _Placed(pixels, 1.0, 1.0)
 
 
-def _cropped(placed: _Placed, height: int, width: int) -> _Placed:
+def _cropped(placed: _Placed, crop: CropSize, *, even: bool) -> _Placed:
     """Cut the middle out; what is smaller is put into the middle of black."""
-    pixels = placed.pixels
-    left, top = _margin(pixels.shape[1], width), _margin(pixels.shape[0], height)
+    pixels, height, width = placed.pixels, crop.height, crop.width
+    left = _margin(pixels.shape[1], width, even=even)
+    top = _margin(pixels.shape[0], height, even=even)
     part = pixels[max(0, top) : max(0, top) + height, max(0, left) : max(0, left) + width]
     if part.shape[:2] != (height, width):
         padded = np.zeros((height, width, pixels.shape[2]), pixels.dtype)
@@ -155,9 +156,13 @@ def _cropped(placed: _Placed, height: int, width: int) -> _Placed:
     return _Placed(part, placed.scale_x, placed.scale_y, placed.left - left, placed.top - top)
 
 
-def _margin(side: int, wanted: int) -> int:
-    """Give what is cut off before the middle; negative where it is padded. Halves go to zero."""
-    return int((side - wanted) / 2)
+def _margin(side: int, wanted: int, *, even: bool) -> int:
+    """Give what is cut off before the middle; negative where it is padded. Halves go to zero.
+
+    With `even` they go to the even number, as in torchvision's CenterCrop.
+    """
+    half = (side - wanted) / 2
+    return round(half) if even and half > 0 else int(half)
 
 
 def padded_size(spec: ImageInput, height: int, width: int) -> tuple[int, int]:

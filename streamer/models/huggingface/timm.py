@@ -60,6 +60,7 @@ def timm_picture(source: Source) -> dict[str, Any]:
         "resample": resample,
         "do_center_crop": True,
         "crop_size": {"height": height, "width": width},
+        "crop_rounding": "even",
         "rescale_factor": 1 / 255,
         "image_mean": given["mean"],
         "image_std": given["std"],

@@ -99,6 +99,8 @@ class ImageInput(Section):
     """Sides are rounded down to a multiple of it when resizing."""
     do_center_crop: bool = False
     crop_size: CropSize | None = None
+    crop_rounding: Literal["down", "even"] = "down"
+    """Where half a pixel of margin goes: `even` is torchvision's CenterCrop (timm, Ultralytics)."""
     pad_size: CropSize | None = None
     """Smaller pictures are padded at right and bottom, with zeros, after normalisation."""
     size_divisor: Positive | None = None

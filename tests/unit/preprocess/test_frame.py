@@ -33,6 +33,16 @@ def test_a_letterbox_is_yoloxs():
     assert (geometry.pad_left, geometry.pad_top) == (0, 0)
 
 
+@pytest.mark.parametrize("side", [161, 163, 165, 160, 162])
+def test_half_a_pixel_of_margin_goes_down_or_to_the_even_number(side):
+    pixels = noise(side, 160)
+    crop = {"do_center_crop": True, "crop_size": {"height": 160, "width": 160}}
+    for rounding, rounded in (("down", int), ("even", round)):
+        result, _ = framed(pixels, spec(crop_rounding=rounding, **crop))
+        top = rounded((side - 160) / 2)
+        assert np.array_equal(result, pixels[top : top + 160])
+
+
 def test_a_centred_letterbox_is_ultralytics():
     pixels = noise(111, 333)
     settings = {"resize": "letterbox", "pad": "center", "pad_value": 7}
