@@ -30,6 +30,13 @@ _CLASSIFIERS = (
     "SigLIP",
     "CLIP",
 )
+OF_TIMM = {
+    "ResNet of timm": "test_resnet.r160_in1k",
+    "ViT of timm": "test_vit.r160_in1k",
+    "EfficientNet of timm": "test_efficientnet.r160_in1k",
+    "ConvNeXT of timm": "test_convnext.r160_in1k",
+}
+"""By the name of a case, the architecture as timm names it."""
 _DETECTORS = (
     "DETR",
     "Table Transformer",
@@ -44,6 +51,7 @@ _DETECTORS = (
 _FEATURES = ("ViT", "DINOv2", "ConvNeXT")
 CASES: tuple[tuple[str, str], ...] = (
     *(("image-classification", name) for name in _CLASSIFIERS),
+    *(("image-classification", name) for name in OF_TIMM),
     *(("object-detection", name) for name in _DETECTORS),
     *(("image-feature-extraction", name) for name in _FEATURES),
 )

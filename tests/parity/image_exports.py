@@ -34,8 +34,8 @@ def exported(
 ) -> Export:
     """Write a model as `model.onnx`, with the files that stand beside its weights.
 
-    The newer exporter first; the older one where that fails or freezes a side; with a fixed height
-    and width where neither leaves them free.
+    The exporter by tracing first, which takes a tenth of the time; the one by torch.export where
+    that fails or freezes a side; with a fixed height and width where neither leaves them free.
 
     Args:
         model: in eval mode.
@@ -66,7 +66,7 @@ def exported(
     ways = [
         (dynamo, free)
         for free in ((True, False) if sides else (False,))
-        for dynamo in (True, False)
+        for dynamo in (False, True)
     ]
     for dynamo, free in ways:
         with warnings.catch_warnings():

@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 
 from streamer.errors import ConfigError, ModelError
 from streamer.infer import Tuning, check_fit, open_session
-from streamer.models import Manifest, Version
+from streamer.models import Manifest, Version, load_version
+from streamer.postprocess import interpreter_for
+from streamer.preprocess import preprocessor_for
+from streamer.records import Text
 
 pytestmark = pytest.mark.tensorflow
 IMAGE = {"kind": "image", "layout": "NHWC", "size": {"height": 8, "width": 8}}
@@ -129,6 +133,56 @@ def test_a_frozen_graph_answers_by_the_names_of_its_tensors(net, frozen, given):
 def test_a_tensor_that_there_is_not_is_said_with_those_there_are(frozen, inputs, outputs, said):
     with pytest.raises(ModelError, match=said):
         open_session(version(frozen, inputs=inputs, outputs=outputs), device="cpu")
+
+
+def test_a_frozen_graph_of_words_answers_by_a_dictionary_as_ml_net_s_sentiment_model(tmp_path):
+    chance = np.random.default_rng(3)
+    table = chance.normal(size=(8, 5)).astype(np.float32)
+    table[0] = 0
+    head = chance.normal(size=(5, 2)).astype(np.float32) * 4
+    with tf.Graph().as_default() as graph:
+        features = tf.compat.v1.placeholder(tf.int32, [None, 600], "Features")
+        states = tf.reduce_sum(tf.gather(tf.constant(table), features), 1)
+        tf.nn.softmax(tf.matmul(states, tf.constant(head)), name="Prediction/Softmax")
+        with tf.compat.v1.Session(graph=graph) as session:
+            frozen = session.graph_def.SerializeToString()
+            ids = np.zeros((2, 600), np.int32)
+            ids[0, :4] = [1, 2, 0, 3]  # "dull" is no word of the dictionary
+            ids[1, :2] = [4, 5]
+            wanted = session.run("Prediction/Softmax:0", {"Features:0": ids})
+    folder = tmp_path / "sentiment"
+    folder.mkdir()
+    (folder / "model.pb").write_bytes(frozen)
+    (folder / "imdb_word_index.csv").write_text("the,1\nfilm,2\nwas,3\ngreat,4\nfun,5\n")
+    manifest = {
+        "name": "sentiment",
+        "task": "text-classification",
+        "id2label": ["negative", "positive"],
+        "inputs": {
+            "text": {
+                "kind": "text",
+                "tokenizer": "imdb_word_index.csv",
+                "max_length": 600,
+                "padding": "max_length",
+                "dtype": "int32",
+                "tensors": {"Features": "ids"},
+            }
+        },
+        "outputs": {"Prediction/Softmax": {"decode": "probabilities"}},
+    }
+    (folder / "model.yaml").write_text(yaml.safe_dump(manifest))
+    built = load_version("sentiment", beside=tmp_path, models_dir=tmp_path)
+    session = open_session(built, device="cpu")
+    check_fit(built, session)
+    preprocessor = preprocessor_for(built.manifest, folder)
+    prepared = preprocessor.prepare([Text("the film dull was"), Text("great fun")])
+    inputs = [part for parts in prepared for part in parts]
+    outputs = session.run(preprocessor.collate(inputs))
+    answers = interpreter_for(built.manifest, "text-classification").interpret(outputs, inputs)
+    for answer, row in zip(answers, wanted, strict=True):
+        assert answer[0]["label"] == manifest["id2label"][row.argmax()]
+        assert answer[0]["score"] == pytest.approx(float(row.max()), abs=1e-6)
+    assert abs(wanted[0, 0] - wanted[1, 0]) > 0.05
 
 
 def test_texts_go_into_string_tensors_and_come_out(tmp_path):
