@@ -46,8 +46,10 @@ def _sum(file: Path) -> str:
 
 def _likely_task(graph: Graph) -> str:
     if _is_text(graph):
-        ranks = [len(tensor.shape or ()) for tensor in graph.outputs]
-        return "sentence-similarity" if max(ranks, default=0) > 2 else "text-classification"  # noqa: PLR2004
+        longest = max(graph.outputs, key=lambda tensor: len(tensor.shape or ()))
+        if len(longest.shape or ()) <= 2:  # noqa: PLR2004
+            return "text-classification"
+        return "token-classification" if longest.name == "logits" else "sentence-similarity"
     inputs = {tensor.dtype for tensor in graph.inputs}
     if inputs and inputs <= {"int32", "int64"}:
         return "text-classification"

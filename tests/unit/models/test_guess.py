@@ -180,3 +180,19 @@ def test_notes_that_are_no_literals_are_not_run(tmp_path, write_onnx):
     )
     with pytest.raises(ModelError, match="does not say all that is needed"):
         load(file)
+
+
+@pytest.mark.parametrize(
+    ("output", "likely"),
+    [
+        ({"logits": ("float32", [None, 2])}, "text-classification"),
+        ({"logits": ("float32", [None, None, 9])}, "token-classification"),
+        ({"last_hidden_state": ("float32", [None, None, 8])}, "sentence-similarity"),
+    ],
+)
+def test_the_task_that_is_likely_is_told_by_the_outputs_of_a_graph_of_texts(
+    tmp_path, write_onnx, output, likely
+):
+    inputs = {"input_ids": ("int64", [None, None]), "attention_mask": ("int64", [None, None])}
+    with pytest.raises(ModelError, match=f"task: {likely}"):
+        load(write_onnx(tmp_path / "texts.onnx", inputs, output))
