@@ -35,7 +35,12 @@ def promote(
         typer.Argument(metavar="MODEL", help="NAME, or NAME@VERSION.", show_default=False),
     ],
     version: Annotated[
-        str | None, typer.Argument(metavar="VERSION", help="The version.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="VERSION",
+            help="The version; with MLflow's registry an alias too, as in challenger.",
+            show_default=False,
+        ),
     ] = None,
     *,
     if_version: Expected = None,

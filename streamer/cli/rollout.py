@@ -59,7 +59,7 @@ def rollout(
         reason=reason,
     )
     begun = begin(asked, settings)
-    print(f"{name}: version {chosen} is compared with {begun.champion} ({begun.mode})")
+    print(f"{name}: version {begun.candidate} is compared with {begun.champion} ({begun.mode})")
     if wait:
         now = await_end(name, begun, settings)
         print(f"{name}: version {now.champion} serves: {now.reason}")

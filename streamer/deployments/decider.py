@@ -15,6 +15,7 @@ from streamer.deployments.counts import Poll
 from streamer.deployments.deployment import ChangedMeanwhileError, Deployment, now
 from streamer.deployments.events import Changed, Fleet
 from streamer.deployments.ledger import Decide, Ledger, promoting, rolling_back
+from streamer.deployments.marks import Marks
 from streamer.deployments.rollout import Rollout
 from streamer.deployments.rules import Verdict, judged
 from streamer.deployments.topics import Tail
@@ -36,10 +37,12 @@ class Decider:
     Args:
         settings: where the brokers are, and the topics' names.
         who: whose decisions they are, for the history.
+        marks: shows in the registry what serves, where that has marks for it.
     """
 
-    def __init__(self, settings: Settings, who: str) -> None:
+    def __init__(self, settings: Settings, who: str, marks: Marks | None = None) -> None:
         self._settings = settings
+        self._marks = marks
         self._by = f"the rules, on {who}"
         self._log = structlog.get_logger("decider")
         self._stopping = Event()
@@ -56,6 +59,8 @@ class Decider:
         """Step down."""
         self._stopping.set()
         self._thread.join(_STOPPED_WITHIN_S)
+        if self._marks is not None:
+            self._marks.close()
 
     def status(self) -> dict[str, object]:
         """Give whether this process decides, and how rollouts stand."""
@@ -101,9 +106,13 @@ class Decider:
                 if view is None:
                     view = View(self._settings)
                     opened.callback(view.close)
+                    if self._marks is not None:
+                        self._marks.afresh()
                     self._log.info("decides about rollouts")
                 self.decides = True
                 view.look()
+                if self._marks is not None:
+                    self._marks.want(view.deployments)
                 self.verdicts = dict(self._decided(view))
 
     def _decided(self, view: "View") -> Iterator[tuple[str, Verdict]]:

@@ -15,7 +15,7 @@ import structlog
 from streamer.broker import Pending, Producer, group_metadata
 from streamer.config import Settings
 from streamer.deployments.deployment import ChangedMeanwhileError, Deployment, now
-from streamer.deployments.events import Changed, read_event
+from streamer.deployments.events import Changed, Swapped, read_event
 from streamer.deployments.topics import Tail, create_topics
 from streamer.errors import BrokerError
 from streamer.records import OutRecord, TopicPartition
@@ -75,8 +75,8 @@ class Ledger:
         """
         return _Change(self._settings, model, action, decide).made()
 
-    def note(self, event: Changed) -> None:
-        """Add an event to the history that changes nothing: something was refused.
+    def note(self, event: Changed | Swapped) -> None:
+        """Add an event that changes nothing: something was refused.
 
         Raises:
             BrokerError: Kafka does not take it.

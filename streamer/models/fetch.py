@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from streamer.config.files import load_section
 from streamer.errors import ConfigError, DownloadError, ModelError
@@ -73,7 +73,21 @@ class Remote:
         return self.fs.open(self.path(below), "rb", cache_type="none")
 
 
-def fetched(remote: Remote, version: str, target: Path) -> None:
+class Files(Protocol):
+    """Files of versions, as VERSION/FILE below some place."""
+
+    url: str
+
+    def read(self, below: str) -> bytes:
+        """Read a small file."""
+        ...
+
+    def open(self, below: str) -> Any:
+        """Open a file to read it from any place."""
+        ...
+
+
+def fetched(remote: Files, version: str, target: Path) -> None:
     """Fetch a version into a folder that does not exist yet.
 
     What a fetch before has left is gone on with; two processes take turns.
@@ -84,7 +98,7 @@ def fetched(remote: Remote, version: str, target: Path) -> None:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
-    with _locked(target.with_name(f".{target.name}.lock")):
+    with locked(target.with_name(f".{target.name}.lock")):
         if (target / MANIFEST).is_file():
             return
         manifest = remote.read(f"{version}/{MANIFEST}")
@@ -121,7 +135,7 @@ def sha256_of(file: Path) -> str:
         return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
 
 
-def _fetch(remote: Remote, source: str, target: Path, checksum: str) -> None:
+def _fetch(remote: Files, source: str, target: Path, checksum: str) -> None:
     """Fetch one file, from where the last try ended; whole and wrong, once more from its begin."""
     if target.is_file() and sha256_of(target) == checksum.lower():
         return
@@ -151,7 +165,7 @@ def _fetch(remote: Remote, source: str, target: Path, checksum: str) -> None:
     raise DownloadError(f"{remote.url}/{source}: cannot be fetched: {kind}: {problem}")
 
 
-def _append(remote: Remote, source: str, part: Path) -> None:
+def _append(remote: Files, source: str, part: Path) -> None:
     """Add what is missing to a file that has been fetched in part, and put it onto the disk."""
     with part.open("ab") as out, remote.open(source) as stream:
         stream.seek(out.tell())
@@ -162,7 +176,8 @@ def _append(remote: Remote, source: str, part: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[IO[str]]:
+def locked(path: Path) -> Iterator[IO[str]]:
+    """Let one process at a time do something; others wait."""
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield handle

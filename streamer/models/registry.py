@@ -1,4 +1,4 @@
-"""The registry: immutable versions as `NAME/VERSION/`, in a folder or behind a URL."""
+"""The registry: immutable versions as `NAME/VERSION/`, in a folder, behind a URL or in MLflow."""
 
 import hashlib
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from streamer.errors import ConfigError, DownloadError, ModelError
 from streamer.models.fetch import Remote, fetched
 from streamer.models.location import MANIFEST, is_version, registered, version_order
 from streamer.models.manifest import Manifest
+from streamer.models.mlflow_registry import SCHEME, MlflowRegistry
 from streamer.models.packing import Packed, publish_locally, publish_remotely
 
 
@@ -48,16 +49,43 @@ class Registry(Protocol):
         """
         ...
 
-    def add(self, packed: Packed) -> None:
+    def add(self, packed: Packed) -> str:
         """Write a version; it is there whole, or not at all.
+
+        Returns:
+            its number: another one than was asked for where the place numbers versions itself.
 
         Raises:
             ConfigError: there is such a version already, or the place cannot be written.
         """
         ...
 
+    def resolve(self, name: str, version: str) -> str:
+        """Give the version that a word stands for: itself, or what has it as its alias."""
+        ...
 
-class LocalRegistry:
+    def mark(self, name: str, champion: str, candidate: str | None) -> None:
+        """Show what serves and what is on trial, where the place has marks for that.
+
+        Raises:
+            ConfigError: there is no such model or version.
+            DownloadError: the place does not answer.
+        """
+        ...
+
+
+class _Unmarked:
+    """A place without aliases."""
+
+    def resolve(self, name: str, version: str) -> str:  # noqa: ARG002 - as the protocol has it
+        """Give the version."""
+        return version
+
+    def mark(self, name: str, champion: str, candidate: str | None) -> None:
+        """Do nothing: the deployments topic alone says what serves."""
+
+
+class LocalRegistry(_Unmarked):
     """A folder; versions are used where they lie."""
 
     def __init__(self, root: Path) -> None:
@@ -90,16 +118,17 @@ class LocalRegistry:
         """Give the folder of a version; the newest if None."""
         return registered(name, version, self._root)
 
-    def add(self, packed: Packed) -> None:
+    def add(self, packed: Packed) -> str:
         """Write a version under a name of its own beside it, then give it its name."""
         publish_locally(packed, self._root)
+        return packed.version
 
     @staticmethod
     def _manifest(folder: Path) -> Manifest:
         return load_section(folder / MANIFEST, Manifest)
 
 
-class RemoteRegistry:
+class RemoteRegistry(_Unmarked):
     """A place that fsspec opens; versions are fetched to a folder and used from there.
 
     A version is complete once its manifest is there: it is written last.
@@ -138,10 +167,11 @@ class RemoteRegistry:
                 fetched(self._remote, f"{name}/{chosen}", target)
             return target
 
-    def add(self, packed: Packed) -> None:
+    def add(self, packed: Packed) -> str:
         """Write a version's files, then its manifest."""
         with self._translated():
             publish_remotely(packed, self._remote)
+        return packed.version
 
     def _newest(self, name: str) -> str:
         versions = self.versions(name)
@@ -173,11 +203,14 @@ class RemoteRegistry:
 def open_registry(settings: ModelSettings) -> Registry:
     """Open the registry that the settings name."""
     place = settings.registry
+    cache = settings.cache or user_cache_path("streamer") / "models"
     if place is None:
         return LocalRegistry(settings.dir)
+    if place.startswith(SCHEME):
+        return MlflowRegistry(place, cache)
     if "://" not in place or place.startswith("file://"):
         return LocalRegistry(Path(place.removeprefix("file://")).expanduser())
-    return RemoteRegistry(place, settings.cache or user_cache_path("streamer") / "models")
+    return RemoteRegistry(place, cache)
 
 
 __all__ = ["LocalRegistry", "Packed", "Registry", "RemoteRegistry", "open_registry"]

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from streamer.config import Settings
 from streamer.config.files import load_section
-from streamer.errors import ConfigError, StreamerError
+from streamer.errors import ConfigError, ModelError, StreamerError
 from streamer.models.location import MANIFEST, is_version, version_order
 from streamer.models.manifest import (
     ImageBytesInput,
@@ -40,7 +40,10 @@ def list_models(settings: Settings) -> int:
         return 0
     folder = Path(registry.place)
     if not folder.is_dir():
-        raise ConfigError(f"models.dir: {folder}: there is no such folder (STREAMER_MODELS__DIR)")
+        key = "dir" if settings.models.registry is None else "registry"
+        raise ConfigError(
+            f"models.{key}: {folder}: there is no such folder (STREAMER_MODELS__{key.upper()})"
+        )
     table = Table(box=None, header_style="bold")
     unreadable: list[str] = []
     for head in ("model", "version", "task", "labels", "size", "figures"):
@@ -65,15 +68,22 @@ def list_models(settings: Settings) -> int:
 def _list_remote(registry: Registry, settings: Settings) -> None:
     """Print a table of the versions in a registry behind a URL, by their manifests."""
     table = Table("model", "version", "task", "labels", "figures", box=None, header_style="bold")
+    unreadable: list[str] = []
     for name in registry.names():
         for version in registry.versions(name):
-            manifest = registry.manifest(name, version)
+            try:
+                manifest = registry.manifest(name, version)
+            except (ConfigError, ModelError) as error:
+                unreadable.append(f"{name} {version}: {str(error).splitlines()[0]}")
+                continue
             labels = str(len(manifest.id2label)) if manifest.id2label else ""
             table.add_row(name, version, manifest.task, labels, _figures(manifest))
     console = _console()
     if table.row_count:
         console.print(table)
-    else:
+    for told in unreadable:
+        console.print(f"not readable: {told}", style="red", markup=False, soft_wrap=True)
+    if not table.row_count and not unreadable:
         console.print(f"{registry.place}: no models here")
     print_in_service(settings, console)
 

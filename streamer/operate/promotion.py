@@ -4,7 +4,7 @@ import getpass
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from streamer.config import Settings
@@ -84,6 +84,8 @@ def promote(promotion: Promotion, settings: Settings, say: Say = print) -> Deplo
         BrokerError: Kafka does not take it.
     """
     models = Models(settings.models)
+    meant = models.registry.resolve(promotion.model, promotion.version)
+    promotion = replace(promotion, version=meant)
     if promotion.version not in models.registry.versions(promotion.model):
         models.registry.folder(promotion.model, promotion.version)  # says what there is instead
     ledger = Ledger(settings)

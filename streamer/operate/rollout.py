@@ -29,7 +29,7 @@ class Asked:
 
     Attributes:
         model: its name in the registry.
-        version: the candidate.
+        version: the candidate, or an alias of the registry that means it.
         mode: how it is compared; of the file, else `canary`, if left out.
         share: of the keys; likewise.
         max_time: likewise.
@@ -71,11 +71,10 @@ def begin(asked: Asked, settings: Settings) -> Deployment:
     """
     rollout = asked.rollout()
     registry = open_registry(settings.models)
-    if asked.version not in registry.versions(asked.model):
-        registry.folder(asked.model, asked.version)  # says what there is instead
-    decide = trying(
-        asked.version, rollout, by=asked.by, reason=asked.reason, expected=asked.expected
-    )
+    version = registry.resolve(asked.model, asked.version)
+    if version not in registry.versions(asked.model):
+        registry.folder(asked.model, version)  # says what there is instead
+    decide = trying(version, rollout, by=asked.by, reason=asked.reason, expected=asked.expected)
     return Ledger(settings).change(asked.model, rollout.mode, decide)
 
 

@@ -19,17 +19,20 @@ from streamer.broker import (
 )
 from streamer.config import Settings, Topology, load_topology
 from streamer.deployments.decider import Decider
+from streamer.deployments.marks import Marks
 from streamer.endpoints import Endpoints
 from streamer.errors import BrokerError, ConfigError, StreamerError
 from streamer.formats import check_formats
 from streamer.pipeline.assembly import Assembly, assembled
 from streamer.pipeline.events import LineEvents
 from streamer.pipeline.identity import transactional_id
+from streamer.pipeline.inventory import tell_models
 from streamer.pipeline.line import Line
 from streamer.pipeline.model import Models
 from streamer.pipeline.rollouts import Rollouts
+from streamer.pipeline.room import room_findings
 from streamer.pipeline.serving import Serving
-from streamer.pipeline.startup import gone_back, open_serving
+from streamer.pipeline.startup import gone_back, open_serving, trial_of_deployed
 from streamer.pipeline.topics import prepare_topics, topic_findings
 from streamer.runtime import steady_memory
 from streamer.telemetry import Metrics
@@ -96,7 +99,7 @@ class Daemon:
             )
             try:
                 ready = self._deployed_assembly()
-                self._tell_models()
+                tell_models(self.models, self.metrics, self._log)
                 self.metrics.started(time.monotonic() - began)
                 self._started = True
                 for topology, assembly in ready:
@@ -121,6 +124,7 @@ class Daemon:
         if serving is None:
             return self.assemble()
         self.models.deployed = {name: d.champion for name, d in serving.deployed.items()}
+        self.models.trial = trial_of_deployed(self.models, serving)
         while True:
             try:
                 ready = self.assemble()
@@ -131,26 +135,14 @@ class Daemon:
         for topology, assembly in ready:
             self.rollouts.join(topology, assembly.steps)
         serving.watch = self.rollouts.began
-        serving.first()
+        serving.first(self._stopping)
         serving.start(step for _, assembly in ready for step in assembly.steps)
         self.rollouts.start(serving.daemon)
         if self._settings.deployments.decide:
-            self.decider = Decider(self._settings, serving.daemon)
+            marks = Marks(self.models.registry)
+            self.decider = Decider(self._settings, serving.daemon, marks)
             self.decider.start()
         return ready
-
-    def _tell_models(self) -> None:
-        for model in self.models:
-            serving = model.champion
-            task = serving.version.manifest.task
-            self.metrics.model(model.name, serving.version_name, task)
-            self.metrics.session_nodes(model.name, serving.sessions[0].nodes)
-            for caution in serving.cautions():
-                self._log.warning("model_caution", model=model.name, caution=caution)
-            for session in serving.sessions:
-                self.metrics.session(model.name, session.device, session.provider)
-                if session.fallback is not None:
-                    self.metrics.device_fallback(model.name, "auto")
 
     def _await_topics(self, topology: Topology) -> None:
         """Wait for the brokers and for the topology's topics, as long as it takes."""
@@ -343,6 +335,9 @@ def check_topologies(
                 for step in assembly.steps
                 for caution in step.model.champion.cautions()
             ]
+            if settings.models.swap == "beside":
+                models = dict.fromkeys(step.model for step in assembly.steps)
+                findings += [f"warning: {topology.name}: {f}" for f in room_findings(models)]
             findings += [
                 f"warning: {topology.name}: no step uses the model '{name}'"
                 for name in topology.unused_models

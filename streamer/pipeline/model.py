@@ -18,6 +18,9 @@ from streamer.records import Item, Record, Wave
 Split = Callable[[Record], bool]
 """Whether the candidate answers a record, not the champion: by its key, the same each time."""
 
+Trial = Callable[[Version, ModelRef], None]
+"""Raises what speaks against loading a version in this process."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
@@ -104,6 +107,7 @@ class Models:
         registry: where `registry:` is looked up.
         deployed: by registered name, the version that is to serve; the newest where none is told.
         failed: the registered model that could not be opened, if one could not.
+        trial: what registered models have to pass before they are loaded here, if anything.
     """
 
     def __init__(self, settings: ModelSettings, sessions: SessionsOf = open_sessions) -> None:
@@ -116,6 +120,7 @@ class Models:
         self.registry: Registry = open_registry(settings)
         self.deployed: dict[str, str] = {}
         self.failed: str | None = None
+        self.trial: Trial | None = None
 
     def version(
         self, ref: ModelRef, beside: Path, task: str | None, number: str | None = None
@@ -144,9 +149,10 @@ class Models:
             options=ref.options,
             cache=self._settings.cache,
         )
-        if name is None or found.manifest.version == found.folder.name:
+        if name is None:
             return found
-        named = {"version": found.folder.name}  # of a version without a manifest it is the number
+        # Of a version without a manifest it is the registry's number.
+        named = {"version": number or self.registry.folder(name).name}
         return replace(found, manifest=found.manifest.model_copy(update=named))
 
     def load(self, version: Version, ref: ModelRef) -> ModelVersion:
@@ -169,6 +175,8 @@ class Models:
             version = self.version(ref, beside, task)
             key = (f"{version.manifest.task} {version.file}", ref.model_copy(update={"uri": ""}))
             if key not in self._open:
+                if self.trial is not None and registered_name(ref) is not None:
+                    self.trial(version, ref)
                 self._open[key] = Model(ref, self.load(version, ref), task)
         except StreamerError:
             self.failed = registered_name(ref)
@@ -251,6 +259,7 @@ __all__ = [
     "Models",
     "SessionsOf",
     "Split",
+    "Trial",
     "open_sessions",
     "registered_name",
 ]

@@ -8,17 +8,18 @@ from uuid import uuid4
 
 import structlog
 
+from streamer.broker import backoff
 from streamer.config import Settings
 from streamer.deployments import ChangedMeanwhileError, Deployment, Ledger, promoting
 from streamer.deployments.deployment import now
 from streamer.deployments.events import Report, Serves, Swapped
 from streamer.deployments.follower import Follower, Reporter
 from streamer.deployments.rollout import KeySplit, Rollout
-from streamer.errors import BrokerError, DownloadError, ModelError, StreamerError
-from streamer.pipeline.model import Model, Models
+from streamer.errors import BrokerError, DownloadError, StreamerError
+from streamer.pipeline.inventory import tell_models
+from streamer.pipeline.model import Models
 from streamer.pipeline.step import Step
 from streamer.pipeline.swaps import Candidate, StoppedError, Swaps
-from streamer.pipeline.verify import verify
 from streamer.telemetry import Metrics
 
 _TRY_AGAIN_S = 15.0
@@ -68,44 +69,54 @@ class Serving:
         """What is deployed, as far as it is known here."""
         return self._follower.deployed
 
-    def first(self) -> None:
+    def first(self, stopping: Event) -> None:
         """Write down what this daemon took, of models of which nothing was deployed yet.
 
         The newest version served at the first start serves until somebody promotes another:
-        what is added to the registry later never comes into service by a restart.
-
-        Raises:
-            BrokerError: Kafka does not take it just now.
-            ModelError: the newest version fails what is asked of every one.
+        what is added to the registry later never comes into service by a restart. A Kafka that
+        does not take it just now is asked again, as long as it takes.
         """
         for model in self._models:
-            name = model.registered
-            if name is None or name in self.deployed:
-                continue
-            version = model.champion.version_name
-            try:
-                verify(model.champion)
-            except ModelError as error:
-                raise ModelError(
-                    f"{name} {version}, the newest: {error}; put another version into service: "
-                    f"streamer models promote {name} VERSION"
-                ) from error
-            wanted = promoting(version, by=self.daemon, reason="the newest at the first start")
+            name, tries = model.registered, 0
+            while name is not None and name not in self.deployed and not stopping.is_set():
+                try:
+                    self._first(name, model.champion.version_name)
+                except BrokerError as error:
+                    self._log.warning("what serves cannot be written down", error=str(error))
+                    if not error.retriable:
+                        break
+                    tries += 1
+                    stopping.wait(backoff(tries))
 
-            def unless(found: Deployment | None, name: str = name) -> Deployment:
-                if found is not None:
-                    raise ChangedMeanwhileError(f"{name}: deployed meanwhile by {found.by}")
-                return wanted(None)  # noqa: B023 - used before the next turn
+    def _first(self, name: str, version: str) -> None:
+        wanted = promoting(version, by=self.daemon, reason="the newest at the first start")
 
-            try:
-                self.deployed[name] = self._ledger.change(name, "first", unless)
-            except ChangedMeanwhileError as error:
-                self._log.info("another daemon was first", reason=str(error))
-                self.deployed.update(self._ledger.read())
-            except BrokerError as error:
-                if error.retriable:
-                    raise
-                self._log.warning("what serves cannot be written down", error=str(error))
+        def unless(found: Deployment | None) -> Deployment:
+            if found is not None:
+                raise ChangedMeanwhileError(f"{name}: deployed meanwhile by {found.by}")
+            return wanted(None)
+
+        try:
+            self.deployed[name] = self._ledger.change(name, "first", unless)
+        except ChangedMeanwhileError as error:
+            self._log.info("another daemon was first", reason=str(error))
+            self.deployed.update(self._ledger.read())
+
+    def refused(self, name: str, version: str, error: StreamerError) -> None:
+        """Tell the fleet why this daemon, which has nothing to serve, ends at its start."""
+        event = Swapped(
+            at=now(),
+            daemon=self.daemon,
+            model=name,
+            version=version,
+            before="",
+            outcome="failed",
+            reason=str(error),
+        )
+        try:
+            self._ledger.note(event)
+        except BrokerError as unsent:
+            self._log.warning("the fleet cannot be told", error=str(unsent))
 
     def start(self, steps: Iterable[Step]) -> None:
         """Serve all that is deployed, then follow it; returns when the first is done."""
@@ -220,8 +231,7 @@ class Serving:
         self.reporter.tell()
 
     def _tell_swap(self, name: str, before: str, seconds: float) -> None:
-        for model in self._models.following(name):
-            self._tell_model(model)
+        tell_models(self._models.following(name), self._metrics, self._log)
         version = self._serving(name)
         self._log.info(
             "serves", model=name, version=version, before=before, seconds=round(seconds, 2)
@@ -233,13 +243,6 @@ class Serving:
             at=now(), daemon=self.daemon, model=name, version=version, before=before, **what
         )
         self.reporter.tell(event.model_dump_json())
-
-    def _tell_model(self, model: Model) -> None:
-        champion = model.champion
-        self._metrics.model(model.name, champion.version_name, champion.version.manifest.task)
-        self._metrics.session_nodes(model.name, champion.sessions[0].nodes)
-        for caution in champion.cautions():
-            self._log.warning("model_caution", model=model.name, caution=caution)
 
     def _tell_failure(self, name: str, version: str, before: str, reason: str) -> None:
         self._log.error(

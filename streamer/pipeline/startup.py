@@ -7,9 +7,14 @@ import structlog
 
 from streamer.broker import wait_for_brokers
 from streamer.config import Settings, Topology
-from streamer.errors import BrokerError, StreamerError
-from streamer.pipeline.model import Models, registered_name
+from streamer.config.topology import ModelRef
+from streamer.errors import BrokerError, ModelError, StreamerError
+from streamer.models import Version
+from streamer.models.location import version_order
+from streamer.models.successor import check_successor
+from streamer.pipeline.model import Models, Trial, registered_name
 from streamer.pipeline.serving import Serving
+from streamer.pipeline.swaps import try_alone
 from streamer.telemetry import Metrics
 
 _RETRY_S = 2.0
@@ -45,24 +50,68 @@ def open_serving(
     return None
 
 
-def gone_back(models: Models, serving: Serving, error: StreamerError) -> bool:
-    """Take the version before of a model whose deployed one does not load, if there is one.
+def trial_of_deployed(models: Models, serving: Serving) -> Trial:
+    """Make what a version has to pass before a daemon that starts loads it: what a swap asks too.
 
-    Other daemons serve it too, then: they have refused the deployed one while they ran.
+    A restart must not let in what the running daemons have refused, and a version that crashes must
+    not take the daemon with it.
+    """
+
+    def tried(version: Version, ref: ModelRef) -> None:
+        name = str(registered_name(ref))
+        deployment = serving.deployed.get(name)
+        if deployment is None:
+            try:
+                try_alone(models, version, ref)
+            except ModelError as error:
+                raise ModelError(
+                    f"{error}; it is the newest: put another version into service: "
+                    f"streamer models promote {name} VERSION"
+                ) from error
+            return
+        if deployment.previous and version.manifest.version == deployment.champion:
+            _check_labels(models, name, version, deployment.previous)
+        try_alone(models, version, ref)
+
+    return tried
+
+
+def _check_labels(models: Models, name: str, version: Version, previous: str) -> None:
+    """Compare a version with the one before it, as far as that one is still known.
+
+    Raises:
+        ModelError: it answers something else.
+    """
+    try:
+        before = models.registry.manifest(name, previous)
+    except StreamerError:
+        return  # there is nothing left that it could be compared with
+    back = version_order(version.manifest.version) < version_order(previous)
+    check_successor(version.manifest, before, back=back)
+
+
+def gone_back(models: Models, serving: Serving, error: StreamerError) -> bool:
+    """Take the version before of a model whose deployed one fails, if there is one.
+
+    Other daemons serve it too, then: they have refused the deployed one while they ran. If there is
+    none, the fleet is told why this daemon ends.
     """
     name = models.failed
-    deployment = serving.deployed.get(name or "")
-    if name is None or deployment is None or deployment.previous is None:
+    if name is None:
         return False
-    if models.deployed[name] == deployment.previous:
+    deployment = serving.deployed.get(name)
+    tried = models.deployed.get(name, "the newest")
+    if deployment is None or deployment.previous in {None, tried}:
+        serving.refused(name, tried, error)
         return False
     structlog.get_logger("daemon").error(
-        "the deployed version does not load; taking the one before",
+        "the deployed version does not serve; taking the one before",
         model=name,
         version=deployment.champion,
         previous=deployment.previous,
         reason=str(error),
     )
     models.close()
-    models.deployed[name] = deployment.previous
+    models.failed = None
+    models.deployed[name] = str(deployment.previous)
     return True

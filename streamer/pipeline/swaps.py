@@ -8,11 +8,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from streamer.config.topology import ModelRef
 from streamer.errors import ModelError, StreamerError
 from streamer.models import Version
 from streamer.models.successor import check_successor
 from streamer.pipeline.loaded import ModelVersion
 from streamer.pipeline.model import Chosen, Model, Models, Split
+from streamer.pipeline.room import refuse_short
 from streamer.pipeline.step import Step
 from streamer.pipeline.verify import verify, warm
 
@@ -109,7 +111,9 @@ class Swaps:
             if model not in there:
                 found[model] = self._found(model, number, back=back)
         if found:
-            self._try(*next(iter(found.items())))
+            first_found = next(iter(found.items()))
+            refuse_short(*first_found)
+            self._try(*first_found)
         for model, one in found.items():
             there[model] = self._load(model, one)
             fresh.append(there[model])
@@ -149,17 +153,9 @@ class Swaps:
 
     def _try(self, model: Model, version: Version) -> None:
         """Let a version answer in a process of its own: a crash costs that one."""
-        with _told(version), ThreadPoolExecutor(1, "trial", initializer=_step_back) as thread:
-            thread.submit(self._tried, model, version).result()
+        with ThreadPoolExecutor(1, "trial", initializer=_step_back) as thread:
+            thread.submit(try_alone, self._models, version, model.ref).result()
         self._go_on()
-
-    def _tried(self, model: Model, version: Version) -> None:
-        alone = {"isolation": "process", "sessions": 1}
-        tried = self._models.load(version, model.ref.model_copy(update=alone))
-        try:
-            verify(tried)
-        finally:
-            tried.close()
 
     def _replace(
         self, name: str, champion: str, candidate: Candidate | None, *, back: bool
@@ -211,6 +207,21 @@ class Swaps:
     def _go_on(self) -> None:
         if self._stopping():
             raise StoppedError("the process ends")
+
+
+def try_alone(models: Models, version: Version, ref: ModelRef) -> None:
+    """Let a version answer in a process of its own.
+
+    Raises:
+        ModelError: it does not load, crashes, or fails what is asked of it.
+    """
+    alone = {"isolation": "process", "sessions": 1}
+    with _told(version):
+        tried = models.load(version, ref.model_copy(update=alone))
+        try:
+            verify(tried)
+        finally:
+            tried.close()
 
 
 def _step_back() -> None:

@@ -1,6 +1,7 @@
 """What the process counts, for Prometheus: one method an event, called once a batch or a wave."""
 
 import platform
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from numpy.typing import ArrayLike
@@ -40,6 +41,7 @@ class Metrics:
         self._lagging: dict[tuple[Gauge, str], set[TopicPartition]] = {}
         self._serving: dict[str, tuple[str, str, str]] = {}
         self._replaced: dict[str, str] = {}
+        self._session_places: dict[str, set[tuple[str, str]]] = {}
         self._make_record_families()
         self._make_work_families()
         self._make_kafka_families()
@@ -298,16 +300,18 @@ class Metrics:
         """A version was to serve and could not be loaded; the one before it goes on."""
         self._swap_failures.labels(model).inc()
 
-    def session(self, model: str, device: str, provider: str) -> None:
-        """A session was opened."""
-        self._session_info.labels(model, device, provider).inc()
-
-    def session_closed(self, model: str, device: str, provider: str) -> None:
-        """A session was closed."""
-        self._session_info.labels(model, device, provider).dec()
+    def sessions(self, model: str, places: Iterable[tuple[str, str]]) -> None:
+        """A model's sessions run there now: each one's device and provider."""
+        counts = Counter(places)
+        for gone in self._session_places.get(model, set()) - counts.keys():
+            self._session_info.remove(model, *gone)
+        for place, count in counts.items():
+            self._session_info.labels(model, *place).set(count)
+        self._session_places[model] = set(counts)
 
     def session_nodes(self, model: str, nodes: Mapping[str, int]) -> None:
         """A model's graph was laid out; where nothing is told of it, there are no nodes."""
+        self._session_nodes.remove_by_labels({"model": model})
         for provider, count in nodes.items():
             self._session_nodes.labels(model, provider).set(count)
 

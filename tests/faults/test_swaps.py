@@ -8,6 +8,7 @@ from support.waiting import eventually
 from faults import versions
 from faults.swaps import fleet, made_by, many, steps_back
 from streamer.deployments import ChangedMeanwhileError, Ledger
+from streamer.deployments.rollout import Rollout, trying
 from streamer.errors import ModelError
 from streamer.operate.fleet import in_service
 from streamer.operate.promotion import Promotion, await_fleet, promote, roll_back
@@ -69,26 +70,82 @@ def test_what_is_wrong_with_a_version_keeps_it_out_and_is_told(site):
         )
         failed = {e["version"]: e["reason"] for e in there.said() if e.get("outcome") == "failed"}
         assert all(reason in failed[number] for number, reason in told.items())
+        there.promote("1")
+        for number, reason in told.items():  # on trial they are taken back at once, by the rules
+            canary(there, number)
+            eventually(lambda: on_trial(there) is None, f"{number} is taken back")
+            change = Ledger(there.settings).history("moods")[-1]
+            assert (change.action, change.by.split(",")[0]) == ("rollback", "the rules")
+            assert reason in change.reason
+            assert there.serving(daemon) == "1"
         found = there.flow.finished()
         assert found.exactly_once, str(found)
         assert made_by(found) == {"1"}
 
 
-def test_a_daemon_that_starts_takes_the_version_before_if_what_is_deployed_does_not_load(site):
+def canary(there, number):
+    rollout = Rollout.model_validate({"mode": "canary", "share": "50%"})
+    Ledger(there.settings).change("moods", "canary", trying(number, rollout, by="the test"))
+
+
+def on_trial(there) -> str | None:
+    return Ledger(there.settings).read()["moods"].candidate
+
+
+def test_a_daemon_that_starts_takes_the_version_before_if_what_is_deployed_fails(site):
+    told = {
+        "corrupt": "is not the file that model.yaml names",
+        "labels": "wrong labels: label 0 of version 1, 'good', is 'bad' now",
+        "nan": "non-finite",
+        "crash": "SIGSEGV",
+    }
     with fleet(site, "at-least-once") as there:
         versions.add(there.registry, "1")
-        versions.add(there.registry, "2", "corrupt")
-        there.promote("1")
-        there.promote("2")
-        daemon = there.daemon().ready()
-        state = there.state(daemon)
-        assert (state["version"], state["wanted"], state["state"]) == ("1", "2", "failed")
-        assert "is not the file that model.yaml names" in state["reason"]
-        assert daemon.stop() == 0
-        there.promote("3")
+        for number, (fault, reason) in enumerate(told.items(), 2):
+            versions.add(there.registry, str(number), fault)
+            there.promote("1")
+            there.promote(str(number))
+            daemon = there.daemon().ready()
+            state = there.state(daemon)
+            assert (state["version"], state["wanted"], state["state"]) == (
+                "1",
+                str(number),
+                "failed",
+            )
+            assert reason in state["reason"]
+            assert there.serving(daemon) == "1"
+            assert daemon.stop() == 0
+        there.promote("9")  # which there is not, after one that crashes
         neither = there.daemon()
         assert neither.process.wait(60) == 2
-        assert "is not the file that model.yaml names" in neither.text.splitlines()[-1]
+        assert "SIGSEGV" in neither.text.splitlines()[-1]
+        last = [event for event in there.said() if event["kind"] == "swap"][-1]
+        assert (last["version"], last["outcome"]) == ("5", "failed")
+        assert "SIGSEGV" in last["reason"]
+
+
+def test_where_memory_holds_one_version_only_the_next_takes_its_place(site):
+    with fleet(site, "exactly-once") as there:
+        versions.add(there.registry, "1")
+        versions.add(there.registry, "2")
+        versions.add(there.registry, "3", "nan")
+        there.promote("1")
+        load = there.flow.load(rate=200)
+        daemon = there.daemon(MODELS__SWAP="replace").ready()
+        there.flow.at_work()
+        there.promote("2")
+        there.serves(daemon, "2")
+        there.flow.at_work()
+        there.promote("3")
+        eventually(lambda: there.state(daemon)["state"] == "failed", "it is refused")
+        assert "non-finite" in there.state(daemon)["reason"]
+        assert there.serving(daemon) == "2"
+        there.flow.at_work()
+        load.wait_for(1000)
+        found = there.flow.finished()
+        assert found.exactly_once, str(found)
+        assert made_by(found) == {"1", "2"}
+        assert steps_back(found, there.flow.source) == 0
 
 
 def test_an_operator_promotes_waits_and_goes_back(site):

@@ -27,13 +27,7 @@ def artifacts(uri: str, cache: Path) -> Path:
         ModelError: it is of a flavour that cannot be run.
     """
     asked = uri.removeprefix("mlflow:") if uri.startswith("mlflow:") else uri
-    try:
-        import mlflow
-    except ImportError as error:
-        raise ConfigError(
-            f"model '{uri}': needs MLflow's client: pip install 'streamer[mlflow]'; or give the "
-            "folder with its MLmodel"
-        ) from error
+    mlflow = client_library(f"model '{uri}'", "; or give the folder with its MLmodel")
     try:
         place = _source(mlflow, asked)
         target = cache / "mlflow" / hashlib.sha256(place.encode()).hexdigest()[:16]
@@ -50,6 +44,20 @@ def artifacts(uri: str, cache: Path) -> Path:
     if folder is None:
         raise ModelError(f"{uri}: has no {DESCRIPTION}: it is no model that MLflow logged")
     return folder
+
+
+def client_library(whose: str, instead: str = "") -> Any:
+    """Import MLflow's client.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        import mlflow
+    except ImportError as error:
+        told = f"{whose}: needs MLflow's client: pip install 'streamer[mlflow]'{instead}"
+        raise ConfigError(told) from error
+    return mlflow
 
 
 def _source(mlflow: Any, uri: str) -> str:

@@ -39,8 +39,7 @@ def test_every_event_shows_in_its_family():
     metrics.committed("street")
     metrics.transaction("street", "aborted")
     metrics.rebalanced("street")
-    metrics.session("signs", "cpu", "CPUExecutionProvider")
-    metrics.session("signs", "cpu", "CPUExecutionProvider")
+    metrics.sessions("signs", [("cpu", "CPUExecutionProvider")] * 2)
     metrics.device_fallback("signs", "cuda:0")
     seen = shown(metrics)
     street = ("topology", "street")
@@ -190,4 +189,19 @@ def test_nodes_of_a_graph_are_told_by_what_computes_them():
     assert nodes == {
         ("streamer_session_nodes", ("model", "signs"), ("provider", "CUDAExecutionProvider")): 120,
         ("streamer_session_nodes", ("model", "signs"), ("provider", "CPUExecutionProvider")): 3,
+    }
+
+
+def test_where_sessions_ran_before_a_swap_is_shown_no_more():
+    metrics = Metrics()
+    gpu, cpu = ("cuda:0", "CUDAExecutionProvider"), ("cpu", "CPUExecutionProvider")
+    metrics.sessions("signs", [gpu, cpu])
+    metrics.session_nodes("signs", {gpu[1]: 120, cpu[1]: 3})
+    metrics.sessions("signs", [cpu, cpu])
+    metrics.session_nodes("signs", {cpu[1]: 123})
+    labels = (("device", "cpu"), ("model", "signs"), ("provider", cpu[1]))
+    seen = {key: value for key, value in shown(metrics).items() if "_session_" in key[0]}
+    assert seen == {
+        ("streamer_session_info", *labels): 2,
+        ("streamer_session_nodes", *labels[1:]): 123,
     }
