@@ -144,18 +144,15 @@ class LiveAccuracy:
             if answer.at > now_ms - self.delay_ms:
                 continue
             begins = answer.at // self.cohort_ms * self.cohort_ms
-            figures = found[place.step or "", answer.model, answer.version, begins]
-            figures.answered += 1
-            figures.asked += answer.random
-            truth = self._truths.get(place)
-            if truth is None:
-                continue
-            right = answer.label in truth.labels
-            figures.labelled += 1
-            figures.right += right
-            if answer.random and truth.random:
-                figures.random += 1
-                figures.random_right += right
+            self._count(found[place.step or "", answer.model, answer.version, begins], place)
+        return dict(found)
+
+    def since(self, began_ms: int, now_ms: int, model: str) -> dict[str, Figures]:
+        """Give the figures of a model by version, of records from some moment on."""
+        found: dict[str, Figures] = defaultdict(Figures)
+        for place, answer in self._answers.items():
+            if answer.model == model and began_ms <= answer.at <= now_ms - self.delay_ms:
+                self._count(found[answer.version], place)
         return dict(found)
 
     def versions(self, now_ms: int) -> dict[tuple[str, str, str], Figures]:
@@ -164,6 +161,19 @@ class LiveAccuracy:
         for (step, model, version, _), figures in self.cohorts(now_ms).items():
             summed[step, model, version] = summed[step, model, version] + figures
         return dict(summed)
+
+    def _count(self, figures: Figures, place: Place) -> None:
+        answer, truth = self._answers[place], self._truths.get(place)
+        figures.answered += 1
+        figures.asked += answer.random
+        if truth is None:
+            return
+        right = answer.label in truth.labels
+        figures.labelled += 1
+        figures.right += right
+        if answer.random and truth.random:
+            figures.random += 1
+            figures.random_right += right
 
     def _forget(self) -> None:
         place, _ = self._answers.popitem(last=False)

@@ -12,9 +12,12 @@ import structlog
 
 from streamer.broker import backoff, wait_for_brokers
 from streamer.config import Settings
+from streamer.deployments.decider import Decider
+from streamer.deployments.marks import Marks
 from streamer.deployments.topics import create_topics
 from streamer.endpoints import Endpoints
 from streamer.errors import BrokerError, ConfigError, StreamerError
+from streamer.models.registry import open_registry
 from streamer.retraining.lease import Held
 from streamer.retraining.plan import Plan, planned
 from streamer.retraining.work import Work
@@ -55,6 +58,8 @@ class Sidecar:
         self.metrics = RetrainingMetrics()
         self._held = Held(settings, f"streamer-retrain-{plan.file.name}")
         self._told = 0.0
+        marks = Marks(open_registry(settings.models))
+        self._decider = Decider(settings, f"the sidecar of {plan.file.name}", marks)
         self._status: dict[str, Any] = {"model": plan.file.name, "works": False}
         self._alive = time.monotonic()
         self._endpoints: Endpoints | None = None
@@ -80,11 +85,14 @@ class Sidecar:
         create_topics(self._settings)
         with ExitStack() as opened:
             endpoints = Endpoints(
-                self._settings.http, self, self.metrics.registry, lambda: self._status
+                self._settings.http, self, self.metrics.registry, self._told_status
             )
             self._endpoints = opened.enter_context(endpoints)
             self._held.start()
             opened.callback(self._held.stop)
+            if self._settings.deployments.decide:
+                self._decider.start()
+                opened.callback(self._decider.stop)
             tries = 0
             while not self._stopping.is_set():
                 try:
@@ -162,6 +170,9 @@ class Sidecar:
     def tell(self, status: dict[str, Any]) -> None:
         """Show how things are."""
         self._status = status
+
+    def _told_status(self) -> dict[str, Any]:
+        return {**self._status, "decider": self._decider.status()}
 
 
 def run_sidecar(path: Path, settings: Settings, *, now: bool = False, once: bool = False) -> int:

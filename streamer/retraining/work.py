@@ -22,6 +22,7 @@ from streamer.retraining.learner import Learner
 from streamer.retraining.place import Place
 from streamer.retraining.plan import Plan
 from streamer.retraining.progress import Teller
+from streamer.retraining.rollout_labels import RolloutLabels
 from streamer.retraining.store import Store
 from streamer.retraining.triggers import dropped, due
 from streamer.retraining.workshop import NotNowError, Workshop
@@ -80,7 +81,10 @@ class Work:
         delay = int(plan.file.labels.delay * 1000)
         window = int(_WINDOW_S * 1000) + delay
         self._live = LiveAccuracy(delay_ms=delay, window_ms=window)
-        self._learner = Learner(plan.file.strategy, plan.file.budget.threads)
+        budget = plan.file.budget
+        self._learner = Learner(
+            plan.file.strategy, budget.threads, gpu_memory=budget.gpu_memory, place=place
+        )
         self._teller = Teller(
             settings,
             plan.file.name,
@@ -126,6 +130,8 @@ class Work:
             folder=place,
         )
         opened.callback(self._intake.close)
+        self._rollout = RolloutLabels(settings, plan.file.name, self._shop.deployed)
+        opened.callback(self._rollout.close)
         self._began = time.time()
         self._told = 0.0
         self._untidy = 0
@@ -232,7 +238,9 @@ class Work:
         metrics = self._sidecar.metrics
         metrics.labels(name, self._set.counts)
         metrics.examples(name, sides, self._store.sequence, runs.looks)
-        figures = self._live.versions(int(time.time() * 1000))
+        now_ms = int(time.time() * 1000)
+        self._rollout.tell(self._live, now_ms)
+        figures = self._live.versions(now_ms)
         metrics.live(figures)
         last = runs.last()
         labels = self._file.trigger.labels
