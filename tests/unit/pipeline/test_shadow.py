@@ -1,5 +1,8 @@
 import json
+import os
+import sys
 
+import psutil
 import pytest
 from support.items import topology
 from support.versions import version
@@ -154,3 +157,19 @@ def test_a_kafka_that_takes_no_answers_speaks_for_nobody(shadow):
         return {json.loads(record.value)["source"]["offset"] for record in written}
 
     eventually(lambda: offsets() >= set(range(32, 64)), "the next are written")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="platform: SCHED_IDLE is Linux's")
+def test_the_shadows_process_runs_only_on_cores_that_nobody_wants(shadow):
+    one = shadow("wrong")
+    one.start()
+    one.offer(items(3))
+    eventually(lambda: counts(one).candidate.records == 3, "3 records are looked at")
+    [worker] = [
+        child
+        for child in psutil.Process().children()
+        if "streamer.pipeline.shadow_worker" in child.cmdline()
+    ]
+    assert os.sched_getscheduler(worker.pid) == os.SCHED_IDLE
+    threads = {os.sched_getscheduler(thread.id) for thread in worker.threads()}
+    assert threads == {os.SCHED_IDLE}
