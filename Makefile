@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 PARITY := .venv-parity
 TENSORFLOW := .venv-tensorflow
 S3 := .venv-s3
+MLFLOW := .venv-mlflow
 
 # The first interpreter that runs and is new enough; `make venv PYTHON=…` names another.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -56,6 +57,9 @@ $(TENSORFLOW)/.ready: requirements/tensorflow.txt pyproject.toml
 $(S3)/.ready: requirements/s3.txt pyproject.toml
 	$(environment)
 
+$(MLFLOW)/.ready: requirements/mlflow.txt pyproject.toml
+	$(environment)
+
 .PHONY: demo
 demo: venv ## the whole system on this machine: broker, models, traffic, results
 	$(BIN)/streamer demo $(ARGS)
@@ -90,6 +94,10 @@ tensorflow: $(TENSORFLOW)/.ready ## the tests that need TensorFlow (installs 3 G
 s3: $(S3)/.ready ## the registry in a bucket, on a server that speaks S3
 	$(S3)/bin/$(PYTEST) -m s3 $(ARGS)
 
+.PHONY: mlflow
+mlflow: $(MLFLOW)/.ready ## the registry in MLflow, on a real server (installs 1 GB)
+	$(MLFLOW)/bin/$(PYTEST) -m mlflow $(ARGS)
+
 .PHONY: soak
 soak: venv ## volume tests, then half an hour of random faults (ARGS="--minutes 5" for less)
 	$(BIN)/$(PYTEST) -m long
@@ -122,6 +130,8 @@ lock: venv ## resolve requirements/ anew from pyproject.toml (UPGRADE=1: take ne
 		-c requirements/dev.txt -o requirements/tensorflow.txt
 	$(LOCK) pyproject.toml $(DEV) --extra s3 --group pyproject.toml:s3-server \
 		-c requirements/dev.txt -o requirements/s3.txt
+	$(LOCK) pyproject.toml $(DEV) --extra mlflow --group pyproject.toml:mlflow-server \
+		-o requirements/mlflow.txt
 	$(LOCK) pyproject.toml --extra train -o requirements/train.txt
 	$(LOCK) pyproject.toml --extra cpu $(IMAGE) -o requirements/image-cpu.txt
 	$(LOCK) pyproject.toml --extra gpu $(IMAGE) -o requirements/image-gpu.txt
@@ -130,5 +140,5 @@ lock: venv ## resolve requirements/ anew from pyproject.toml (UPGRADE=1: take ne
 
 .PHONY: clean
 clean: ## remove the environments, caches and builds
-	rm -rf $(VENV) $(PARITY) $(TENSORFLOW) $(S3) .tools build dist .hypothesis .mypy_cache \
+	rm -rf $(VENV) $(PARITY) $(TENSORFLOW) $(S3) $(MLFLOW) .tools build dist .hypothesis .mypy_cache \
 		.pytest_cache .ruff_cache .import_linter_cache
