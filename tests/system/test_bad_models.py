@@ -1,5 +1,6 @@
 """Model files that must not be loaded, or cannot answer: refused by `check`, with the reason."""
 
+import io
 import os
 import pickle
 import sys
@@ -122,6 +123,17 @@ def too_many_labels(folder):
     rewritten(folder, id2label=["good", "bad", "ugly"])
 
 
+def too_few_labels(folder):
+    rewritten(folder, id2label=["good"])
+
+
+def zip_bomb(folder):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.onnx", bytes(2**27))
+    (folder / "model.onnx").write_bytes(packed.getvalue())
+
+
 def other_checksum(folder):
     rewritten(folder, files={"model.onnx": "sha256:" + "0" * 64})
 
@@ -171,6 +183,7 @@ BAD = {
     "answers that are NaN": (nan_answers, ["NaN"]),
     "a file cut in half": (cut_off, ["model.onnx", "only a part of one"]),
     "more labels than outputs": (too_many_labels, ["id2label has 3", "[N,2]"]),
+    "fewer labels than outputs": (too_few_labels, ["id2label has 1", "[N,2]"]),
     "a length it cannot take": (fixed_length, ["max_length", "128", "64"]),
     "a free side that is not free": (impossible_length, ["does not run with inputs as described"]),
     "a web page": (written(PAGE), ["is a web page, not a model"]),
@@ -178,6 +191,7 @@ BAD = {
     "an empty file": (written(b""), ["is empty"]),
     "a pickle named .onnx": (written(pickle.dumps(Ran())), ["is a pickle"]),
     "a zip archive named .onnx": (written(b"PK\x03\x04"), ["is a zip archive", "not unpacked"]),
+    "a zip bomb in place of a .onnx": (zip_bomb, ["is a zip archive", "not unpacked"]),
     "a pickle in a .pt": (
         torch_file("model.pt", {"net/data.pkl": pickle.dumps(Ran()), "net/version": "3"}),
         ["model.pt", "is a pickle", "torch.export"],
