@@ -54,18 +54,28 @@ def bench(benching: Benching, settings: Settings) -> int:
         ModelError: a model does not load.
     """
     topology = load_topology(benching.file)
+    found = measured(benching, settings, topology)
+    if benching.as_json:
+        print(json.dumps(as_content(found), indent=2))  # noqa: T201 - the command's output
+    else:
+        shown(found, Console(soft_wrap=True, highlight=False))
+    return 1 if found.line.rejected else 0
+
+
+def measured(benching: Benching, settings: Settings, topology: Topology) -> Measured:
+    """Load a topology's models and measure.
+
+    Raises:
+        ConfigError: there are no records, or all of them are rejected.
+        ModelError: a model does not load.
+    """
     models = Models(settings.models)
     try:
         events = LineEvents(topology.name, Metrics())
         assembly = assembled(topology, benching.file, models, events)
-        measured = _measured(benching, settings, topology, assembly)
+        return _measured(benching, settings, topology, assembly)
     finally:
         models.close()
-    if benching.as_json:
-        print(json.dumps(as_content(measured), indent=2))  # noqa: T201 - the command's output
-    else:
-        shown(measured, Console(soft_wrap=True, highlight=False))
-    return 1 if measured.line.rejected else 0
 
 
 def _measured(

@@ -19,6 +19,7 @@ from streamer.cli.compare import compare
 from streamer.cli.deadletters import deadletters
 from streamer.cli.demo import demo
 from streamer.cli.models import models
+from streamer.cli.plan import plan
 from streamer.cli.retrain import retrain
 from streamer.cli.run import check, run
 from streamer.cli.send import send
@@ -56,7 +57,7 @@ def streamer(
     """Kafka topics of images and texts in, topics of predictions out."""
 
 
-for command in (demo, broker, run, check, send, tail, spec, compare, bench, retrain):
+for command in (demo, broker, run, check, send, tail, spec, compare, bench, plan, retrain):
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(deadletters, name="deadletters")

@@ -7,6 +7,7 @@ import typer
 
 from streamer.cli.adding import add, export
 from streamer.cli.options import Config, opened
+from streamer.cli.quantizing import quantize
 from streamer.cli.registry import history, promote, rollback
 from streamer.cli.rollout import rollout
 
@@ -23,7 +24,7 @@ Uri = Annotated[
 ]
 
 
-for command in (add, export, promote, rollout, rollback, history):
+for command in (add, export, quantize, promote, rollout, rollback, history):
     models.command()(command)
 
 

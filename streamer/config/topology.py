@@ -161,9 +161,9 @@ class ModelRef(Section):
     provider: Literal["auto", "cpu", "cuda", "tensorrt", "openvino", "coreml", "directml"] = "auto"
     """What ONNX Runtime computes with; `auto`: CUDA on a GPU, else the CPU. One that is named is
     used or refused."""
-    precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "fp16", "bf16", "int8"] = "auto"
     """Of Torch's weights and what is computed with them (TensorRT: `fp16` too); `auto`: the
-    file's own."""
+    file's own. `int8`: of an ONNX file that `streamer models quantize` has made a twin of."""
     memory: Size | None = None
     """GPU memory that a session may take, as in 8GiB; all there is if left out."""
     compile: bool = False

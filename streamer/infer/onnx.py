@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +16,7 @@ from streamer.infer.providers import CPU, CUDA, TENSORRT, chosen, missing_librar
 from streamer.infer.session import TensorInfo
 from streamer.infer.tuning import Tuning
 from streamer.models import Version
+from streamer.models.files import int8_of, looked_at
 
 _TENSOR = re.compile(r"tensor\((\w+)\)")
 _DTYPES = {"float": "float32", "double": "float64"}
@@ -32,7 +34,7 @@ _SWITCHES = (
     "enable_mem_reuse",
     "use_deterministic_compute",
 )
-_PRECISIONS = ("auto", "fp32")
+_PRECISIONS = ("auto", "fp32", "int8")
 
 
 class OnnxSession(BaseSession):
@@ -46,6 +48,7 @@ class OnnxSession(BaseSession):
         runtime = _runtime()
         providers, self.device = chosen(runtime, device, tuning, version.file)
         _refuse_precision(tuning)
+        version = _in_precision(version, tuning)
         self._session: Any
         try:
             self._session = _opened(runtime, version, providers, threads, tuning)
@@ -124,6 +127,20 @@ def _refuse_precision(tuning: Tuning) -> None:
             f"precision {tuning.precision}: an ONNX file computes in the types that it was "
             "exported with; export it in that precision, or leave precision out"
         )
+
+
+def _in_precision(version: Version, tuning: Tuning) -> Version:
+    """Choose the twin in eight bits where the topology asks for it."""
+    if tuning.precision != "int8":
+        return version
+    file = int8_of(version.file)
+    if not file.is_file():
+        raise ModelError(
+            f"precision int8: {version.folder} has no {file.name}; make one with "
+            f"`streamer models quantize {version.folder} --to DIR --data FILE`"
+        )
+    looked_at(file)
+    return replace(version, file=file)
 
 
 def _opened(

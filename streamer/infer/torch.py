@@ -51,6 +51,11 @@ class TorchSession(BaseSession):
         self.device, self.fallback = placed(torch, device)
         torch.set_num_threads(threads)
         _limit_memory(torch, self.device, tuning.memory_bytes)
+        if tuning.precision == "int8":
+            raise ModelError(
+                f"{version.file}: precision int8 is for ONNX files: `streamer models export`, then "
+                "`streamer models quantize`"
+            )
         self._float = getattr(torch, _DTYPES[tuning.precision]) if _named(tuning) else None
         self._call: Call | None
         self._call, inputs = self._loaded(version, tuning)

@@ -12,6 +12,7 @@ from streamer.models.weights import refuse_nan
 INDEX = "model.safetensors.index.json"
 # Read only where the topology allows it; see `allow_bin` there.
 BIN = "pytorch_model.bin"
+_INT8 = ".int8"
 _STEMS = ("model", "saved_model")
 # Folders of a version that hold files for its verification and for its successors.
 _BESIDE = ("golden", "trainable")
@@ -84,8 +85,15 @@ def described_file(folder: Path, manifest: Manifest) -> Path:
     return inside(folder, preferred[0])
 
 
+def int8_of(file: Path) -> Path:
+    """Say where a model file's twin in eight bits is, which `streamer models quantize` makes."""
+    return file.with_suffix(f"{_INT8}{file.suffix}")
+
+
 def _may_be_model(name: str) -> bool:
     path = PurePosixPath(name)
+    if PurePosixPath(path.stem).suffix == _INT8:
+        return False
     return path.suffix in SUFFIXES and path.parts[0] not in _BESIDE and path.name not in _NOTES
 
 
