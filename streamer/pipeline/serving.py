@@ -60,6 +60,7 @@ class Serving:
         self._states: dict[str, Serves] = {}
         self._swaps = Swaps(models, (), stopping=self._stopping.is_set)
         self.watch: Watch = lambda _name, _deployment, _failed: None
+        self.url: str | None = None
         self.daemon = f"{settings.instance}/{uuid4().hex[:6]}"
         self.reporter = Reporter(settings, self.daemon, self._report)
         self._thread = Thread(target=self._run, name="swap", daemon=True)
@@ -263,6 +264,7 @@ class Serving:
             topologies=self._topologies,
             models=dict(self._states),
             valid_s=valid_s,
+            url=self.url,
         )
         return report.model_dump_json()
 

@@ -32,7 +32,7 @@ class Daemon:
                 [sys.executable, "-m", "streamer", "run", *map(str, files)],
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                env=_environment(environment),
+                env=environment_of(environment),
                 cwd=folder,
             )
 
@@ -157,7 +157,7 @@ def command(*arguments: str, environment: Mapping[str, str], folder: Path) -> tu
     """Run a streamer command to its end; give exit code and all it wrote."""
     done = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", "streamer", *arguments],
-        env=_environment(environment),
+        env=environment_of(environment),
         cwd=folder,
         capture_output=True,
         text=True,
@@ -167,6 +167,7 @@ def command(*arguments: str, environment: Mapping[str, str], folder: Path) -> tu
     return done.returncode, done.stdout + done.stderr
 
 
-def _environment(given: Mapping[str, str]) -> dict[str, str]:
+def environment_of(given: Mapping[str, str]) -> dict[str, str]:
+    """Give a child's environment: ours, without settings that are not given here."""
     inherited = {name: value for name, value in os.environ.items() if "STREAMER_" not in name}
     return {**inherited, **given, "PYTHONUNBUFFERED": "1"}

@@ -1,0 +1,45 @@
+"""`streamer dashboard`: the board as a page, until interrupted."""
+
+import signal
+from collections.abc import Mapping, Sequence
+from threading import Event
+
+from streamer.config import Settings
+from streamer.config.settings import HttpSettings
+from streamer.dashboard.application import Replay, page_application
+from streamer.dashboard.board import Board
+from streamer.endpoints import Served
+from streamer.operate.deadletters import Choice, replay
+
+
+def replaying(settings: Settings) -> Replay:
+    """Make what replays the dead letters of a topic, in one transaction."""
+
+    def replayed(topic: str, reason: str | None) -> Mapping[str, int]:
+        return replay(settings, topic, Choice(reason=reason), again=False, dry=False).counts
+
+    return replayed
+
+
+def served(settings: Settings, board: Board, http: HttpSettings) -> Served:
+    """Give the server of the page."""
+    token = settings.dashboard.replay_token
+    shown = token.get_secret_value() if token is not None else None
+    application = page_application(board, shown, replaying(settings))
+    return Served(http, application, "the live page")
+
+
+def run_dashboard(settings: Settings, urls: Sequence[str]) -> int:
+    """Serve the page until SIGINT or SIGTERM; give the exit code.
+
+    Raises:
+        ConfigError: an address is none, or the port is taken.
+    """
+    ended = Event()
+    own = settings.dashboard
+    http = HttpSettings(host=own.host, port=own.port)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with Board(settings, urls) as board, served(settings, board, http):
+        ended.wait()
+    return 0
