@@ -125,6 +125,24 @@ class HttpSettings(Section):
     """Port listened on; 0 for any free one."""
     enabled: bool = True
     """Whether there are endpoints at all."""
+    advertised_url: str | None = None
+    """Where others reach them, told on the events topic for the live page; if left out,
+    http://HOST:PORT with this host's name, or the address listened on."""
+
+
+class DashboardSettings(Section):
+    """The live page and `streamer top`."""
+
+    host: str = "127.0.0.1"
+    """Address listened on: the page shows records, so nobody else by default."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8090
+    """Port listened on; 0 for any free one."""
+    interval: Annotated[Duration, Field(ge=0.2)] = 2.0
+    """Time between two looks at the daemons."""
+    discover: bool = True
+    """Whether daemons are also found by what they tell on the events topic."""
+    replay_token: SecretStr | None = None
+    """Whoever shows it may replay dead letters from the page; if left out, nobody may."""
 
 
 class LogSettings(Section):
@@ -230,6 +248,7 @@ class Settings(BaseSettings):
     """Name of this replica, part of its transactional ids; the host's name if left out."""
     kafka: KafkaSettings = KafkaSettings()
     http: HttpSettings = HttpSettings()
+    dashboard: DashboardSettings = DashboardSettings()
     log: LogSettings = LogSettings()
     traces: TraceSettings = TraceSettings()
     schema_registry: RegistrySettings = RegistrySettings()
