@@ -63,6 +63,31 @@ class Replay(Section):
     that came before, so that old classes are not forgotten."""
 
 
+class Training(Section):
+    """How the weights in `trainable/` are learnt: `finetune`, `from-scratch`, `embedding`."""
+
+    layers: Literal["all"] | Count = "all"
+    """Parts that learn: all, or the head and so many before it."""
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    """Of the last layers; by strategy and network if left out."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Factor from each part to the one before it: what sees the input first changes least."""
+    epochs: Count = 10
+    """At the most."""
+    patience: Count = 3
+    """Ends after so many epochs without a lower loss on the validation side; the best counts."""
+    batch_size: Count = 16
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    augment: bool = True
+    """Whether pictures are zoomed, shifted, mirrored and lit anew each time."""
+    flips: bool = True
+    """Whether they may be mirrored: not where left and right mean something (arrows, writing)."""
+    pairs: Literal["cosine", "contrastive"] = "cosine"
+    """With an embedder: the cosines of pairs become their scores, or come into their order."""
+    device: str = "auto"
+    """`auto`: a GPU if there is one, with half precision; `cpu`, `cuda`, `cuda:1`."""
+
+
 class Strategy(Section):
     """How is learnt."""
 
@@ -78,6 +103,7 @@ class Strategy(Section):
     """With `head: mlp`: units of that layer."""
     class_weight: Literal["none", "balanced"] = "none"
     """`balanced`: examples of rare classes weigh more."""
+    training: Training = Training()
     replay: Replay = Replay()
     seed: Annotated[int, Field(ge=0)] = 0
     """Of everything that is drawn."""

@@ -19,8 +19,10 @@ from streamer.retraining.config import Strategy
 from streamer.retraining.features import Features
 from streamer.retraining.heads import NewHead, output_of
 from streamer.retraining.lesson import Lesson, Part
+from streamer.retraining.place import Place
 from streamer.retraining.projection import Projection
 from streamer.retraining.truth import form_of
+from streamer.retraining.tuning import Tuning
 
 _TORCH = ("finetune", "from-scratch", "embedding")
 _THUMBNAIL = 8
@@ -44,9 +46,20 @@ class Learner:
     Args:
         strategy: how.
         threads: CPU threads that it may use.
+        gpu_memory: share of a GPU's memory that it may use.
+        place: where a run that was killed finds how far it was.
     """
 
-    def __init__(self, strategy: Strategy, threads: int) -> None:
+    def __init__(
+        self,
+        strategy: Strategy,
+        threads: int,
+        *,
+        gpu_memory: float = 0.5,
+        place: Place | None = None,
+    ) -> None:
+        self._gpu_memory = gpu_memory
+        self._place = place
         self._strategy = strategy
         self._threads = threads
         self._features = Features(threads)
@@ -99,16 +112,7 @@ class Learner:
     def _way(self, version: Version) -> Way:
         kind, manifest = self._strategy.kind, version.manifest
         if kind in _TORCH:
-            there = (version.folder / TRAINABLE).is_dir()
-            why = (
-                "is not learnt yet by this release"
-                if there
-                else f"needs {TRAINABLE}/ in the version, which has none"
-            )
-            raise ConfigError(
-                f"strategy.kind: {kind} {why}: of {manifest.name} {manifest.version} head and "
-                "calibrate can be had"
-            )
+            return Tuning(self._strategy, self._threads, self._gpu_memory, self._place)
         if kind == "calibrate":
             return Calibration(self._features, self._threads)
         form = form_of(manifest)

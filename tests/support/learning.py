@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from support.daemon import SESSION_S, _environment
+from support.daemon import SESSION_S, environment_of
 from support.topics import Sent, Topics
 
 LABELS = ("invoice", "parcel", "refund", "login")
@@ -128,7 +128,7 @@ class SidecarProcess:
                 [sys.executable, "-m", module, "retrain", str(file), *arguments],
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                env=_environment(
+                env=environment_of(
                     {**{f"STREAMER_{name}": value for name, value in given.items()}, **(more or {})}
                 ),
                 cwd=file.parent,

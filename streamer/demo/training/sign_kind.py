@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 from streamer.demo.scenes import KINDS
 from streamer.demo.training.export import MODELS, write_manifest, write_onnx
 from streamer.demo.training.learning import Averaged, optimiser, rate, seeded, shuffled
-from streamer.demo.training.network import Classifier
+from streamer.retraining.tuning.nets import Classifier
 from streamer.demo.training.worlds import Image, crop_set
 
 SEED = 1

@@ -1,4 +1,6 @@
-"""The networks: small, of plain convolutions, which CPUs run best."""
+"""The project's own networks: small, of plain convolutions, which CPUs run best."""
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -132,3 +134,48 @@ class Classifier(nn.Module):
         """Give logits [N, kinds] of normalised RGB crops."""
         logits: Tensor = self.layers(images)
         return logits
+
+
+class Texts(nn.Module):
+    """A classifier of texts: words, what stands beside them, the strongest sign of each kind.
+
+    After Y. Kim 2014, "Convolutional neural networks for sentence classification"; padding takes no
+    part in it, so that a text is answered alike whatever stands beside it in a batch.
+    """
+
+    def __init__(self, vocabulary: int, labels: int, width: int = 64) -> None:
+        super().__init__()
+        self.words = nn.Embedding(vocabulary, width)
+        self.beside = nn.ModuleList(
+            nn.Conv1d(width, width, size, padding=size // 2) for size in (1, 3)
+        )
+        self.dropout = nn.Dropout(0.3)
+        self.last = nn.Linear(2 * width, labels)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Give logits [N, labels] of token ids [N, L], mask 1 where there is text."""
+        there = mask[:, None, :].to(self.words.weight.dtype)
+        words = self.words(ids).transpose(1, 2) * there
+        seen = [(layer(words).relu() * there).amax(2) for layer in self.beside]
+        found: Tensor = self.last(self.dropout(torch.cat(seen, 1)))
+        return found
+
+
+def built(config: dict[str, Any], labels: int) -> nn.Module:
+    """Build the network that a configuration names.
+
+    Args:
+        config: `network`: boxes, pictures or texts; with `vocab_size` for texts.
+        labels: how many it answers.
+
+    Raises:
+        KeyError: there is no such network.
+    """
+    network = config["network"]
+    if network == "boxes":
+        return Exported(Detector(labels))
+    if network == "pictures":
+        return Classifier(labels)
+    if network == "texts":
+        return Texts(config["vocab_size"], labels)
+    raise KeyError(network)

@@ -166,7 +166,7 @@ def test_a_run_that_takes_too_long_is_ended_within(store, champion, tmp_path):
 
 @pytest.mark.parametrize("kind", ["finetune", "from-scratch", "embedding"])
 def test_what_needs_trainable_weights_is_refused_before_anything_is_read(champion, kind):
-    with pytest.raises(ConfigError, match="needs trainable/ in the version, which has none"):
+    with pytest.raises(ConfigError, match="is needed, and m 1 has none"):
         Learner(Strategy(kind=kind), 1).check(champion)
 
 
