@@ -199,7 +199,12 @@ def accuracies(processes: Iterable[Looks]) -> list[dict[str, Any]]:
         "live_labelled_records": "labelled",
     }
     for metric, name in names.items():
-        for key, value in totals(processes, metric, "step", "model", "version").items():
+        shown = {
+            key: value
+            for looks in processes
+            for key, value in looks[-1].by(metric, "step", "model", "version").items()
+        }
+        for key, value in shown.items():  # one sidecar works on a model: nothing is added up
             told = found.setdefault(key, dict(zip(("step", "model", "version"), key, strict=True)))
             told[name] = None if value != value else value  # noqa: PLR0124 - not a number
     return [found[key] for key in sorted(found)]

@@ -75,7 +75,8 @@ class Deployed:
         """Give the addresses that living daemons and sidecars tell of themselves."""
         with self._lock:
             learning = [told for at, told in self._learning.values() if time() - at < _SPEAKS_S]
-        return [one.url for one in (*self.living(), *learning) if one.url]
+        speaking: list[Report | Told] = [*self.living(), *learning]
+        return [one.url for one in speaking if one.url]
 
     def living(self) -> list[Report]:
         """Give the last reports of the daemons that live."""

@@ -213,8 +213,9 @@ def test_a_sidecar_runs_once_beside_its_topology_and_may_write_versions():
 
 def daemons(found):
     """The Deployments of topologies."""
+    others = ("retrain", "live-page")
     made = of_kind(found, "Deployment")
-    return [one for one in made if "retrain" not in one["metadata"]["name"]]
+    return [one for one in made if not any(name in one["metadata"]["name"] for name in others)]
 
 
 def test_dashboards_arrive_as_they_are():
@@ -287,3 +288,49 @@ def test_a_rotated_secret_shows_in_the_running_pod():
         for container in spec["containers"]:
             mounts = [m for m in container.get("volumeMounts", []) if m["name"].startswith("kafka")]
             assert not any("subPath" in mount for mount in mounts)
+
+
+def test_the_live_page_asks_every_daemon_and_sidecar_of_the_release():
+    found = [one for one in objects(LARGE) if one["metadata"]["name"].endswith("-live-page")]
+    deployment, service = of_kind(found, "Deployment")[0], of_kind(found, "Service")[0]
+    spec = deployment["spec"]["template"]["spec"]
+    asked = [one for one in spec["containers"][0]["args"] if one.startswith("dns+http://")]
+    daemons = {
+        one["metadata"]["name"]
+        for one in of_kind(objects(LARGE), "Service")
+        if one["spec"].get("clusterIP") == "None"
+    }
+    assert {one.removeprefix("dns+http://").partition(":")[0] for one in asked} == daemons
+    ports = {port["name"]: port["containerPort"] for port in spec["containers"][0]["ports"]}
+    assert service["spec"]["ports"][0]["port"] == ports["page"]
+    assert (
+        service["spec"]["selector"].items()
+        <= deployment["spec"]["template"]["metadata"]["labels"].items()
+    )
+    variables = {one["name"]: one.get("value") for one in spec["containers"][0]["env"]}
+    mounts = {one["name"]: one["mountPath"] for one in spec["containers"][0]["volumeMounts"]}
+    assert variables["STREAMER_DASHBOARD__REPLAY_TOKEN_FILE"].startswith(mounts["live-page"])
+
+
+def test_without_a_secret_the_page_replays_nothing():
+    found = objects(SMALL, "livePage.enabled=true")
+    [spec] = [s for s in pod_specs(found) if s["containers"][0]["name"] == "live-page"]
+    names = [one["name"] for one in spec["containers"][0]["env"]]
+    assert "STREAMER_DASHBOARD__REPLAY_TOKEN_FILE" not in names
+
+
+def test_the_network_lets_the_page_ask_and_be_asked():
+    [policy] = of_kind(
+        objects(SMALL, "livePage.enabled=true", "tests.enabled=false"), "NetworkPolicy"
+    )
+    ports = [rule["ports"][0]["port"] for rule in policy["spec"]["ingress"]]
+    assert ports == [8080, 8090]
+    inward = [r for r in policy["spec"]["egress"] if r["ports"][0]["port"] == 8080]
+    assert inward[0]["to"][0]["podSelector"]
+
+
+def test_a_daemon_tells_others_its_pods_address():
+    [spec] = [s for s in pod_specs(objects(SMALL)) if "terminationGracePeriodSeconds" in s]
+    variables = {one["name"]: one for one in spec["containers"][0]["env"]}
+    assert variables["STREAMER_HTTP__ADVERTISED_URL"]["value"] == "http://$(POD_IP):8080"
+    assert variables["POD_IP"]["valueFrom"]["fieldRef"]["fieldPath"] == "status.podIP"

@@ -192,12 +192,15 @@ def test_its_memory_stays_as_it_is(scene, watched):
     looks = []
     began = time.monotonic()
     for second in range(661):
-        scene.sent(pictures=10, messages=188, bad=2)
+        scene.send(pictures=10, messages=188, bad=2)
         page.wait_for_timeout(max(began + second + 1 - time.monotonic(), 0) * 1000)
         if second >= 60 and second % 30 == 0:
             looks.append(heap())
             rate = 200 * (second + 1) / (time.monotonic() - began)
             print(f"{second} s, {rate:.0f} records/s: {looks[-1]}")  # noqa: T201 - for the docs
+    eventually(
+        lambda: scene.metric("record_duration_seconds_count") == 200 * 661, "all records are done"
+    )
     assert watched.complaints == []
     first, last = looks[0], looks[-1]
     for before, after in zip(first, last, strict=True):

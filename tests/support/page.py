@@ -72,11 +72,15 @@ class Scene:
     def sent(self, pictures: int = 0, messages: int = 0, bad: int = 0) -> None:
         """Send records, some of them bad, and wait until all have left the line."""
         before = self.metric("record_duration_seconds_count")
+        wanted = before + self.send(pictures, messages, bad)
+        eventually(
+            lambda: self.metric("record_duration_seconds_count") == wanted, "all records are done"
+        )
+
+    def send(self, pictures: int = 0, messages: int = 0, bad: int = 0) -> int:
+        """Send records, and go on; gives how many."""
         value = tiny.picture("green", (120, 160))
         self.topics.send(self.pictures, [Sent(value, key=b"p%d" % n) for n in range(pictures)])
         texts = [Sent(b"good %d" % n) for n in range(messages)]
         self.topics.send(self.messages, [*texts, *[Sent(b"\xff%d" % n) for n in range(bad)]])
-        wanted = before + pictures + messages + bad
-        eventually(
-            lambda: self.metric("record_duration_seconds_count") == wanted, "all records are done"
-        )
+        return pictures + messages + bad

@@ -8,6 +8,9 @@
 {{- end }}
 {{ include "streamer.kafkaEnv" .root }}
 - {name: STREAMER_HTTP__PORT, value: {{ .root.Values.http.port | quote }}}
+- name: POD_IP
+  valueFrom: {fieldRef: {fieldPath: status.podIP}}
+- {name: STREAMER_HTTP__ADVERTISED_URL, value: "http://$(POD_IP):{{ .root.Values.http.port }}"}
 - {name: STREAMER_LOG__FORMAT, value: {{ .root.Values.log.format }}}
 - {name: STREAMER_LOG__LEVEL, value: {{ .root.Values.log.level }}}
 - {name: STREAMER_MODELS__DIR, value: /models}
