@@ -214,8 +214,13 @@ class Made:
     tokenizer: Any
 
 
-def made(
-    name: str, auto_class: str, labels: Sequence[str], texts: Sequence[Any], folder: Path
+def made(  # noqa: PLR0917 - what a model is made of
+    name: str,
+    auto_class: str,
+    labels: Sequence[str],
+    texts: Sequence[Any],
+    folder: Path,
+    accepted: Callable[[Any, Any], bool] = lambda _, __: True,
 ) -> Made:
     """Make a tiny model and write it into a folder.
 
@@ -228,6 +233,7 @@ def made(
         labels: of its head; none for a model without one.
         texts: texts or pairs.
         folder: written to.
+        accepted: what module and tokenizer must stand, too.
     """
     encoder = ENCODERS[name]
     names = ["input_ids", "attention_mask", *(["token_type_ids"] if encoder.types else [])]
@@ -241,7 +247,8 @@ def made(
     )
     for seed in range(_SEEDS):
         module = _module(encoder, auto_class, labels, tokenizer, seed)
-        if not labels or _clear(module, tokenizer, texts, len(labels)):
+        clear = not labels or _clear(module, tokenizer, texts, len(labels))
+        if clear and accepted(module, tokenizer):
             module.save_pretrained(folder)
             return Made(folder, module, tokenizer)
     message = f"{name}: no seed of {_SEEDS} makes answers that differ clearly"

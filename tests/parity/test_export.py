@@ -111,6 +111,19 @@ def test_a_classifier_of_texts_answers_the_same_from_its_export(tmp_path, settin
         export_model(str(weights), Path("onnx-bert"), None, settings)
 
 
+def test_weights_that_are_kept_can_be_learnt_on(tmp_path, settings, torch):
+    from streamer.retraining.config import Strategy
+    from streamer.retraining.learner import Learner
+
+    weights = bert(tmp_path / "bert")
+    assert export_model(str(weights), Path("onnx"), None, settings, trainable=True) == 0
+    version = load_version(str(tmp_path / "onnx"), beside=tmp_path, models_dir=tmp_path)
+    assert "trainable/model.safetensors" in version.manifest.files
+    assert version.file.name == "model.onnx"
+    told = Learner(Strategy(kind="finetune"), 1).check(version)
+    assert told.startswith("BertForSequenceClassification of trainable/, all layers")
+
+
 def test_a_classifier_of_timm_is_exported_with_its_preparation(tmp_path, settings, torch):
     assert export_model(str(timm(tmp_path / "timm")), Path("onnx"), None, settings) == 0
     version = load_version(str(tmp_path / "onnx"), beside=tmp_path, models_dir=tmp_path)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from parity.asked import Asked
 from parity.exports import exported
-from parity.made_encoders import Made, fed, made
+from parity.made_encoders import Made, each_logits, fed, made
 from parity.made_tokenizers import HELD_BACK, SENTENCES
 from parity.text_cases import CLASSIFIERS, EMBEDDERS, ENTAILERS, FEATURES, PAIRS, TAGGERS
 
@@ -288,7 +288,7 @@ def described(folder: Path, task: str, **text: Any) -> Path:
 
 ENTAILMENT = ("contradiction", "neutral", "entailment")
 TOPICS = ("food", "sport", "travel", "money")
-FEW = STARTS[:6]
+FEW = STARTS[:12]
 TEMPLATE = "This text is about {}."
 
 
@@ -297,7 +297,8 @@ def test_unseen_labels_are_ranked_as_by_transformers(name, ask, tmp_path, parity
     import transformers
 
     pairs = [(text, TEMPLATE.format(topic)) for text in FEW for topic in TOPICS]
-    model = made(name, "AutoModelForSequenceClassification", ENTAILMENT, pairs, tmp_path / "m")
+    kind = "AutoModelForSequenceClassification"
+    model = made(name, kind, ENTAILMENT, pairs, tmp_path / "m", several_win)
     pipeline = transformers.pipeline(
         "zero-shot-classification", model=model.module, tokenizer=model.tokenizer, device="cpu"
     )
@@ -333,11 +334,29 @@ def test_unseen_labels_are_ranked_as_by_transformers(name, ask, tmp_path, parity
     )
 
 
+def several_win(module: Any, tokenizer: Any) -> bool:
+    """Whether three topics or more win, each for itself or one of all: over the tensors alone."""
+    import torch
+
+    with torch.no_grad():
+        rows = [
+            each_logits(module, tokenizer, (text, TEMPLATE.format(topic)))[0]
+            for text in FEW
+            for topic in TOPICS
+        ]
+    logits = torch.stack(rows).reshape(len(FEW), len(TOPICS), len(ENTAILMENT))
+    alone, of_all = logits[..., 2] - logits[..., 0], logits[..., 2]
+    return all(len(set(told.argmax(1).tolist())) >= 3 for told in (alone, of_all))
+
+
 def check_ranks(answers: Any, expected: Any) -> None:
+    """Compare scores by topic, and the order where they are further apart than may be."""
     assert len({other["labels"][0] for other in expected}) >= 3
+    assert difference(by_topic(answers), by_topic(expected)) <= TOLERANCE
     for answer, other in zip(answers, expected, strict=True):
-        assert answer["labels"] == other["labels"]
-        assert answer["scores"] == pytest.approx(other["scores"], abs=TOLERANCE)
+        assert answer["scores"] == sorted(answer["scores"], reverse=True)
+        best, second = other["scores"][:2]
+        assert best - second <= TOLERANCE or answer["labels"][0] == other["labels"][0]
 
 
 def by_topic(answers: Any) -> Any:
