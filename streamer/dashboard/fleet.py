@@ -21,6 +21,7 @@ from streamer.retraining.progress import STAGES, Told
 _KEPT = 60
 _POLL_S = 0.5
 _AGAIN_S = 3.0
+_GRACE_S = 1.0  # a client that looks for its brokers cannot be interrupted
 _RUN = "retrain: "
 _LEARNING = b"retraining/"
 _SPEAKS_S = 120.0
@@ -69,7 +70,7 @@ class Deployed:
     def stop(self) -> None:
         """Follow no more."""
         self._ended.set()
-        self._thread.join(timeout=5)
+        self._thread.join(timeout=_GRACE_S)
 
     def urls(self) -> list[str]:
         """Give the addresses that living daemons and sidecars tell of themselves."""

@@ -24,6 +24,7 @@ _PICTURE_SIDE = 480
 _VALUE_CHARS = 300
 _POLL_S = 0.2
 _AGAIN_S = 2.0
+_GRACE_S = 1.0  # a client that looks for its brokers cannot be interrupted
 _LOOK_AGAIN_S = 10.0
 _FEW = 2
 _FAR_BEHIND = 2000
@@ -59,7 +60,7 @@ class Results:
     def stop(self) -> None:
         """Stop following."""
         self._ended.set()
-        self._thread.join(timeout=5)
+        self._thread.join(timeout=_GRACE_S)
 
     def follow(self, outputs: Iterable[str], letters: Iterable[str]) -> None:
         """Follow these topics from now on: of predictions, and of dead letters."""

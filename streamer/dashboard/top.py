@@ -50,7 +50,9 @@ def _first(board: Board) -> dict[str, Any]:
     until = monotonic() + _FIRST_WITHIN_S + board.interval
     while True:
         state = board.state()
-        if any(len(points) > 1 for points in state["history"].values()) or monotonic() > until:
+        looked = any(len(points) > 1 for points in state["history"].values())
+        nobody = state["daemons"] and all(one["error"] is not None for one in state["daemons"])
+        if looked or nobody or monotonic() > until:
             return state
         sleep(_LOOK_S)
 
