@@ -1,6 +1,7 @@
 """`streamer bench`: measures one topology, shows where the time goes, suggests settings."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from streamer.bench.decoding import decoding
 from streamer.bench.line import Passed, inputs_of, passed
 from streamer.bench.made import made_up, repeated
 from streamer.bench.raw import Plan, best_plan
@@ -103,10 +105,11 @@ def _measured(
         count = _count(plans, per_record, once, benching.seconds)
         backlog = repeated(values, count)
         line = passed(topology, assembly, preparer, backlog)
+        decoded = decoding(topology, assembly, settings, values)
     finally:
         preparer.close()
     whole = _whole(topology, assembly, settings, backlog) if benching.kafka else {}
-    return Measured(topology, assembly, plans, per_record, line, whole)
+    return Measured(topology, assembly, plans, per_record, line, whole, decoded)
 
 
 def _values(benching: Benching, topology: Topology, assembly: Assembly) -> Sequence[bytes]:
@@ -127,9 +130,9 @@ def _values(benching: Benching, topology: Topology, assembly: Assembly) -> Seque
 def _count(
     plans: dict[str, Plan], per_record: dict[str, float], once: Passed, seconds: float
 ) -> int:
-    """Say how many records take so many seconds: no fewer than the models need alone."""
+    """Say how many records take so many seconds, by what they took one after the other."""
     alone = sum(per_record[name] / plan.rate for name, plan in plans.items())
-    each = max(alone, min(once.seconds / once.records, 4 * alone)) if alone else once.seconds
+    each = max(alone, once.seconds / once.records / (os.cpu_count() or 1))
     return max(int(seconds / max(each, 1e-6)), _LEAST_RECORDS)
 
 

@@ -74,7 +74,7 @@ def passed(
     feed, threads, tail = run_line(layout, capacity=1, observe=stages.observe)
     feeding = Thread(
         target=_feed,
-        args=(feed, assembly, _waves(topology, preparer, values, pace)),
+        args=(feed, assembly, waves_of(topology, preparer, values, pace)),
         name="feed",
         daemon=True,
     )
@@ -102,7 +102,7 @@ def inputs_of(
     found: dict[str, list[ModelInput]] = {step.name: [] for step in assembly.steps}
     began = perf_counter()
     rejected, why = 0, None
-    for wave in _waves(topology, preparer, values[:_SAMPLED], Pace(topology.wave.max_records)):
+    for wave in waves_of(topology, preparer, values[:_SAMPLED]):
         assembly.enter(wave)
         preparer.prepare(wave, wave.items)
         for step in assembly.steps:
@@ -118,10 +118,14 @@ def inputs_of(
     return found, Passed(min(len(values), _SAMPLED), seconds, Stages(), rejected, why)
 
 
-def _waves(
-    topology: Topology, preparer: CostedPreparer, values: Sequence[bytes], pace: Pace
+def waves_of(
+    topology: Topology,
+    preparer: CostedPreparer,
+    values: Sequence[bytes],
+    pace: Pace | None = None,
 ) -> Iterator[Wave]:
     """Cut waves as the consume loop does under backlog."""
+    pace = pace or Pace(topology.wave.max_records)
     gatherer = Gatherer(topology.wave, preparer.cost, lambda: pace.records)
     gatherer.add(_PLACE, 0, records_of(values))
     while gatherer.records:

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from streamer.bench.decoding import Decoding
 from streamer.bench.line import Passed
 from streamer.bench.raw import Plan
 from streamer.bench.whole import Ran
@@ -27,6 +28,7 @@ class Measured:
         per_record: by step, the inputs that a record comes to (crops, pairs).
         line: the line without Kafka.
         whole: by guarantee, the whole pipe; empty if it was left out.
+        decoding: scaled decoding of pictures beside exact decoding.
     """
 
     topology: Topology
@@ -35,6 +37,7 @@ class Measured:
     per_record: Mapping[str, float]
     line: Passed
     whole: Mapping[str, Ran]
+    decoding: Decoding | None = None
 
     @property
     def raw_rate(self) -> float:
@@ -76,6 +79,7 @@ def as_content(measured: Measured) -> dict[str, Any]:
             }
             for delivery, ran in measured.whole.items()
         },
+        "decoding": asdict(measured.decoding) if measured.decoding else None,
         "suggested": list(suggested(measured)),
     }
 
@@ -94,6 +98,13 @@ def shown(measured: Measured, console: Console) -> None:
     console.print(rates)
     for delivery, ran in measured.whole.items():
         console.print(f"one record, idle, {delivery}: {ran.idle_s * 1000:.1f} ms")
+    if measured.decoding is not None:
+        found = measured.decoding
+        console.print(
+            f"source.images.decode: exact {found.exact_ms:.1f} ms a picture, fast "
+            f"{found.fast_ms:.1f} ms; fast changes {found.effect.changed:.1%} of the first labels, "
+            f"numbers by {found.effect.difference:.2g} on average"
+        )
     stages = Table("stage", "busy", "ms a record", box=None, pad_edge=False)
     for name, worked in measured.line.stages.worked.items():
         busy, each = worked / measured.line.seconds, worked / measured.line.records * 1000

@@ -69,6 +69,10 @@ class Images(Section):
     truncated: Literal["reject", "allow"] = "reject"
     """Whether a picture whose end is missing is answered from what is there (JPEG, PNG, WebP and
     BMP; of GIF and TIFF too little can be read)."""
+    decode: Literal["exact", "fast"] = "exact"
+    """`fast`: large JPEGs are decoded at a half, a quarter or an eighth of their size where that is
+    still twice what every model takes. Pixels differ a little from those of whole decoding;
+    `streamer bench` says what that does to answers here. Never where crops are cut."""
     background: Colour | None = None
     """Colour put behind transparent pixels; without it the alpha channel is dropped."""
 
@@ -176,6 +180,9 @@ class ModelRef(Section):
     extended, or session.intra_op.allow_spinning: '0'."""
     provider_options: Settled = {}
     """Options of its provider by their name there."""
+    repeats: Size | None = None
+    """Memory for answers that are given again to records with the same value, byte for byte; none
+    if left out. Not for a model whose answers depend on what else is in the batch."""
     options: TaskOptions = TaskOptions()
     """Choices of single tasks, as a step may make them, for every step that uses the model."""
 

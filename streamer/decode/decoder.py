@@ -1,5 +1,6 @@
 """A record's value to the sample it holds."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import cv2
@@ -28,8 +29,14 @@ _STRING = msgspec.json.Decoder(str)
 class Decoder:
     """Decodes the records of a source; of use to several threads at a time."""
 
-    def __init__(self, source: Source, kind: Kind, registry: Registry | None = None) -> None:
-        """Prepare to make samples of `kind`.
+    def __init__(
+        self,
+        source: Source,
+        kind: Kind,
+        registry: Registry | None = None,
+        edge: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        """Prepare to make samples of `kind`; `edge` gives that of `decode_image`.
 
         Raises:
             ConfigError: the source's format holds no such samples or lacks its schema registry,
@@ -41,6 +48,7 @@ class Decoder:
                 f"write {'json' if kind == 'pair' else kind + ' or json'}"
             )
         self._source = source
+        self._edge = edge
         self._kind = kind
         self._reading: Reading | None = None
         if source.format in SCHEMED:
@@ -67,7 +75,7 @@ class Decoder:
         value, form = self._opened(self._checked(record.value), record)
         limits = self._source.limits
         if form == "image":
-            return decode_image(value, self._source.images, limits)
+            return decode_image(value, self._source.images, limits, self._edge())
         if form == "text":
             return Text(decode_text(value, limits.text))
         found = self._fields.read(value)
@@ -148,7 +156,7 @@ class Decoder:
                 f"neither '{fields.image}' nor '{fields.image_uri}' in the object",
                 reason="missing-field",
             )
-        return decode_image(value, self._source.images, self._source.limits)
+        return decode_image(value, self._source.images, self._source.limits, self._edge())
 
     def _text(self, found: dict[str, bytes], field: str) -> str:
         if field not in found:

@@ -13,9 +13,23 @@ _TO_8_BIT: NDArray[np.uint8] = ((np.arange(2**16) + 128) // 257).astype(np.uint8
 """By a 16-bit value v: v / 257, rounded, so that 65535 is 255."""
 
 
-def by_opencv(value: bytes, header: Header) -> NDArray[np.uint8] | None:
-    """Decode to BGR, upright by EXIF, alpha dropped; None where OpenCV reads nothing."""
-    pixels = _imdecode(_prepared(value, header), cv2.IMREAD_COLOR)
+_REDUCED = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+
+
+def by_opencv(value: bytes, header: Header, shrunk: int = 1) -> NDArray[np.uint8] | None:
+    """Decode to BGR, upright by EXIF, alpha dropped; None where OpenCV reads nothing.
+
+    Args:
+        value: the encoded picture.
+        header: what it says of itself.
+        shrunk: 2, 4 or 8 for a JPEG at that part of its sides: its blocks are never made whole.
+    """
+    pixels = _imdecode(_prepared(value, header), _REDUCED[shrunk])
     return pixels if pixels is not None and pixels.dtype == np.uint8 else None
 
 

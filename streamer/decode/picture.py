@@ -14,10 +14,19 @@ from streamer.errors import DecodeError
 from streamer.records import Image
 
 _DEEP = 16
+_PARTS = (8, 4, 2)
+_SPARE = 2
 
 
-def decode_image(value: bytes, images: Images, limits: Limits) -> Image:
+def decode_image(value: bytes, images: Images, limits: Limits, edge: int | None = None) -> Image:
     """Decode a picture: upright, 8 bits, three channels.
+
+    Args:
+        value: the encoded picture.
+        images: how it is read.
+        limits: what it may ask for.
+        edge: with `decode: fast`, the longest side of any model's input, in pixels; None where
+            the picture itself is needed.
 
     Raises:
         DecodeError: `not-an-image`, `truncated-image`, `corrupt-image`, `unsupported-image`,
@@ -31,16 +40,31 @@ def decode_image(value: bytes, images: Images, limits: Limits) -> Image:
         )
     whole = is_whole(form, value, header)
     mended = value if whole else _mended(value, header, images)
-    pixels = _pixels(mended, header, images.background)
+    shrunk = _shrunk(header, edge) if whole and images.decode == "fast" else 1
+    pixels = _pixels(mended, header, images.background, shrunk)
     if pixels is None:
         raise _unreadable(value, header) if whole else _cut_off(value, header)
-    if sorted(pixels.shape[:2]) != sorted((header.height, header.width)):
+    if sorted(pixels.shape[:2]) != sorted(
+        (-(-header.height // shrunk), -(-header.width // shrunk))
+    ):
         raise DecodeError(
             f"{_named(header)} whose pixels are {pixels.shape[1]}x{pixels.shape[0]}",
             reason="corrupt-image",
         )
     common = whole and header.plain and header.depth < _DEEP and not header.alpha
-    return Image(pixels, value if common else None)
+    full = None
+    if shrunk > 1:
+        upright = pixels.shape[0] == -(-header.height // shrunk)
+        full = (header.height, header.width) if upright else (header.width, header.height)
+    return Image(pixels, value if common else None, full)
+
+
+def _shrunk(header: Header, edge: int | None) -> int:
+    """Say by how much a JPEG may shrink so that it keeps twice the pixels a model takes."""
+    if edge is None or header.format != "JPEG" or not header.plain:
+        return 1
+    shorter = min(header.height, header.width)
+    return next((part for part in _PARTS if shorter >= _SPARE * edge * part), 1)
 
 
 def _named(header: Header) -> str:
@@ -68,7 +92,9 @@ def _unreadable(value: bytes, header: Header) -> DecodeError:
     )
 
 
-def _pixels(value: bytes, header: Header, background: str | None) -> NDArray[Any] | None:
+def _pixels(
+    value: bytes, header: Header, background: str | None, shrunk: int
+) -> NDArray[Any] | None:
     """Choose the decoder; what OpenCV refuses, Pillow may still read."""
     if background is not None and header.alpha:
         return by_pillow(value, header, background)
@@ -76,5 +102,5 @@ def _pixels(value: bytes, header: Header, background: str | None) -> NDArray[Any
         return from_16_bit(value, header)
     pixels: NDArray[np.uint8] | None = None
     if header.plain:
-        pixels = by_opencv(value, header)
-    return by_pillow(value, header) if pixels is None else pixels
+        pixels = by_opencv(value, header, shrunk)
+    return by_pillow(value, header) if pixels is None and shrunk == 1 else pixels

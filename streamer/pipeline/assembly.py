@@ -9,6 +9,7 @@ from typing import Literal
 from streamer.config import Topology
 from streamer.errors import ConfigError, ModelError
 from streamer.formats import SCHEMED
+from streamer.pipeline.loaded import longest_edge
 from streamer.pipeline.model import Models
 from streamer.pipeline.step import Step, StepEvents
 from streamer.records import Wave
@@ -39,6 +40,15 @@ class Assembly:
             for step in self.steps
             if step.origin is None
         )
+
+    def longest_edge(self) -> int | None:
+        """Give the longest side of any input made of the picture; None if it is kept whole."""
+        if any(step.origin is not None for step in self.steps):
+            return None
+        versions = [one for step in self.steps for one in step.model.chosen_now.versions]
+        edges = [longest_edge(one.version.manifest) for one in versions]
+        known = [edge for edge in edges if edge is not None]
+        return max(known) if known and len(known) == len(edges) else None
 
     def enter(self, wave: Wave) -> Wave:
         """Fix the versions that a wave runs with through all steps."""

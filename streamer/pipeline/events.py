@@ -166,6 +166,7 @@ class LineEvents:
         if letters:
             first = next(item for item in items if item.rejection is not None)
             self._tell(letters, first)
+        self._metrics.recalled(self._topology, sum(item.recalled for item in items))
         if dropped:
             self._metrics.dropped(self._topology, dropped)
         self._metrics.records_done(self._topology, np.full(len(items), monotonic() - wave.born))

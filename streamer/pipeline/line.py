@@ -294,7 +294,7 @@ class CostedPreparer(Preparer):
         registry = None
         if topology.source.format in SCHEMED:
             registry = Registry(settings.schema_registry, stopping)
-        decoder = Decoder(topology.source, assembly.kind, registry)
+        decoder = Decoder(topology.source, assembly.kind, registry, assembly.longest_edge)
         super().__init__(
             decoder,
             assembly.kind,

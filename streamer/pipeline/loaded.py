@@ -14,6 +14,7 @@ from streamer.models import Manifest, Version
 from streamer.models.manifest import ImageInput
 from streamer.pipeline.learning import learnt_plan
 from streamer.pipeline.probe import Probe, probed
+from streamer.pipeline.repeats import Repeats
 from streamer.postprocess import Interpreter, interpreter_for
 from streamer.preprocess import Preprocessor, preprocessor_for
 
@@ -72,6 +73,7 @@ class ModelVersion:
     Attributes:
         probe: whether answers depend on their batch.
         learnt: what batches cost here; None where that is not known.
+        repeats: answers for records that come again; None if none are kept.
     """
 
     def __init__(
@@ -90,6 +92,8 @@ class ModelVersion:
             _MOST_COST[self.preprocessor.kind],
         )
         self.ceiling = Ceiling(self._bounds(ref))
+        self.repeats = self._kept(ref)
+        self._wants_repeats = bool(ref.repeats)
         self._interpreters: dict[tuple[str, float | None, int | None], Interpreter] = {}
         self._holders = 0
         self._held = Condition()
@@ -114,6 +118,11 @@ class ModelVersion:
     def bounds(self) -> BatchBounds:
         """What a batch holds at the most just now."""
         return self.ceiling.bounds
+
+    def _kept(self, ref: ModelRef) -> Repeats | None:
+        """Make room for answers, unless they depend on more than their record."""
+        alone = self.bounds.items == 1 or self.probe.batch_invariant != "no"
+        return Repeats(ref.repeats) if ref.repeats and alone else None
 
     def _bounds(self, ref: ModelRef) -> BatchBounds:
         kind = self.preprocessor.kind
@@ -156,6 +165,8 @@ class ModelVersion:
             found.append(f"{elsewhere} of the graph's {total} nodes run on the CPU")
         bounds = self.bounds
         settled = bounds.items == 1 or (bounds.one_length and self.probe.alike == 0.0)
+        if self._wants_repeats and self.repeats is None:
+            found.append("repeats: no answers are kept, since they depend on their batch")
         if self.probe.batch_invariant == "no" and self.probe.alike is not None and not settled:
             found.append(
                 f"answers depend on what else is in the batch, numbers by up to "
@@ -249,6 +260,24 @@ def _pixels(given: ImageInput) -> int:
         return edge * (given.size.longest_edge or edge)
     frame = given.size.frame or (0, 0)
     return frame[0] * frame[1]
+
+
+def longest_edge(manifest: Manifest) -> int | None:
+    """Give the longest side that a picture is resized to; None where it stays as it is."""
+    edges: list[int] = []
+    for given in manifest.inputs.values():
+        if given.kind == "image-bytes":
+            return None
+        if given.kind != "image":
+            continue
+        size = given.size
+        sides = [size.height, size.width, size.shortest_edge, size.longest_edge]
+        sides += list(size.frame or ())
+        known = [side for side in sides if side is not None]
+        if not known:
+            return None
+        edges.append(max(known))
+    return max(edges, default=None)
 
 
 def _input_bytes(manifest: Manifest) -> int:

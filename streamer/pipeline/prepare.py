@@ -63,6 +63,8 @@ class Preparer:
             if item.record.value is None:
                 self._bury(item)
                 continue
+            if self._recalled(wave, item):
+                continue
             sample = self._decoded(item)
             if sample is not None:
                 samples.append(sample)
@@ -90,6 +92,20 @@ class Preparer:
         kind = type(failure).__name__
         item.rejection = Rejection("decode", None, reason, kind, str(failure))
         return None
+
+    def _recalled(self, wave: Wave, item: Item) -> bool:
+        """Answer a record as one with the same value before, if every step still knows how."""
+        if self._keep_image or not self._steps:
+            return False
+        known = {}
+        for step in self._steps:
+            answer = step.recalled(wave, item)
+            if answer is not None:
+                known[step.name] = answer
+        item.recalled = len(known) == len(self._steps)
+        if item.recalled:
+            item.answers.update(known)
+        return item.recalled
 
     def _bury(self, item: Item) -> None:
         """Decide what becomes of a record with a null value."""

@@ -12,6 +12,7 @@ from streamer.config.topology import StepConfig
 from streamer.errors import RecordError
 from streamer.infer import OutOfMemoryError, Session
 from streamer.pipeline.model import Chosen, Model, ModelVersion
+from streamer.pipeline.repeats import digest_of
 from streamer.postprocess import Interpreter
 from streamer.records import Answer, Image, Item, ModelInput, Rejection, Stage, Wave
 
@@ -116,12 +117,24 @@ class Step:
                 return [RecordError(message, reason="preprocess-failed")]
         return [outcome for one in samples for outcome in self._prepared(version, [one])]
 
+    def recalled(self, wave: Wave, item: Item) -> Answer | None:
+        """Give the answer that was given before to the same value by the same version."""
+        version = self.model.chosen(wave).of(item)
+        if version.repeats is None or item.record.value is None:
+            return None
+        if item.digest is None:
+            item.digest = digest_of(item.record.value)
+        found = version.repeats.get(self, item.digest)
+        if found is None:
+            return None
+        return Answer(self.task, version.name, version.version_name, found[0])
+
     def begin(self, wave: Wave) -> Work:
         """Start a wave's batches; the sessions may still be busy with the wave before."""
         work = Work(wave)
         chosen = self.model.chosen(wave)
         for item in wave.items:
-            if item.alive:
+            if item.alive and not item.recalled:
                 version = chosen.of(item)
                 make = self._crops if self.origin else self._whole
                 work.parts += make(item, version)
@@ -141,7 +154,7 @@ class Step:
         for part in work.parts:
             by_item.setdefault(id(part.item), []).append(part)
         for item in work.wave.items:
-            if item.alive:
+            if item.alive and not item.recalled:
                 self._answer(item, chosen.of(item), by_item.get(id(item), []))
         return work.wave
 
@@ -239,6 +252,8 @@ class Step:
             item.rejection = self._rejection("postprocess", error)
             return
         item.answers[self.name] = Answer(self.task, version.name, version.version_name, output)
+        if item.digest is not None and version.repeats is not None:
+            version.repeats.put(self, item.digest, output)
 
     def _combined(self, version: ModelVersion, parts: list[Part]) -> Any:
         return self.interpreter(version).combine([part.result for part in parts])

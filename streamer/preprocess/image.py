@@ -14,7 +14,7 @@ from streamer.preprocess.figures import Figures
 from streamer.preprocess.frame import framed, padded_size
 from streamer.preprocess.mismatch import wrong_type
 from streamer.preprocess.resize import greyed
-from streamer.records import Image, ModelInput, Sample
+from streamer.records import Geometry, Image, ModelInput, Sample
 
 
 class ImagePreprocessor:
@@ -61,6 +61,8 @@ class ImagePreprocessor:
         if self._spec.mask is None:
             # boxes are told by the whole input, padding included; with a mask, by the picture
             geometry = replace(geometry, model=(height, width))
+        if sample.full is not None:
+            geometry = _of_the_whole(geometry, sample.full)
         if channels == "RGB":
             placed = cv2.cvtColor(placed, cv2.COLOR_BGR2RGB)  # type: ignore[assignment]
         return [
@@ -109,6 +111,17 @@ class ImagePreprocessor:
             bounds = np.iinfo(wanted)
             np.clip(np.rint(values, out=values), bounds.min, bounds.max, out=values)
         return values.reshape(batch.shape).astype(wanted, copy=False)
+
+
+def _of_the_whole(geometry: Geometry, full: tuple[int, int]) -> Geometry:
+    """Tell places in the whole picture, of which a smaller one was decoded."""
+    height, width = geometry.original
+    return replace(
+        geometry,
+        original=full,
+        scale_x=geometry.scale_x * width / full[1],
+        scale_y=geometry.scale_y * height / full[0],
+    )
 
 
 def _padded(picture: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:

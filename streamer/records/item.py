@@ -53,6 +53,8 @@ class Item(msgspec.Struct, eq=False):
         rejection: set once; stages pass a rejected item by.
         dropped: the record is to leave no trace but its position (a tombstone with `drop`).
         output: the prediction or the dead letter, set by the encode stage.
+        digest: what stands for the record's value, where answers to repeated ones are kept.
+        recalled: its answers were kept from a record with the same value.
         trace: its part in a distributed trace; None for records that are not traced.
     """
 
@@ -64,6 +66,8 @@ class Item(msgspec.Struct, eq=False):
     tombstone: bool = False
     dropped: bool = False
     output: OutRecord | None = None
+    digest: bytes | None = None
+    recalled: bool = False
     trace: Trace | None = None
 
     @property

@@ -16,10 +16,12 @@ class Image:
     Attributes:
         encoded: what it was decoded from, where every decoder reads that alike but for EXIF's
             orientation.
+        full: (height, width) of the whole picture where it was decoded at a part of its size.
     """
 
     pixels: NDArray[np.uint8]
     encoded: bytes | None = None
+    full: tuple[int, int] | None = None
 
     @property
     def size(self) -> tuple[int, int]:

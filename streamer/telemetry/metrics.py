@@ -65,6 +65,11 @@ class Metrics:
             "deadletters", "Records written as dead letters", "topology", "stage", "reason"
         )
         self._dropped = self.families.counter("records_dropped", "Tombstones dropped", "topology")
+        self._recalled = self.families.counter(
+            "records_recalled",
+            "Records answered as one with the same value before (repeats)",
+            "topology",
+        )
         self._skipped = self.families.counter(
             "records_lost",
             "Records that retention removed before they were read",
@@ -204,6 +209,10 @@ class Metrics:
     def dropped(self, topology: str, count: int) -> None:
         """Tombstones were passed over."""
         self._dropped.labels(topology).inc(count)
+
+    def recalled(self, topology: str, count: int) -> None:
+        """Records were answered as others with the same value before."""
+        self._recalled.labels(topology).inc(count)
 
     def skipped(self, topology: str, topic: str, records: int) -> None:
         """Records were gone before they could be read."""

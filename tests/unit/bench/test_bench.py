@@ -6,7 +6,7 @@ import pytest
 import yaml
 from support import tiny
 
-from streamer.bench import Benching, bench
+from streamer.bench import Benching, bench, command
 from streamer.config import Settings
 from streamer.errors import ConfigError
 
@@ -42,10 +42,13 @@ def test_texts_are_made_up_and_every_stage_is_told(tmp_path, capsys, form):
     assert told["whole"] == {}
 
 
-def test_pictures_are_made_up(tmp_path, capsys):
+def test_pictures_are_made_up(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "_LEAST_RECORDS", 8)  # the large ones take their time
     code, told = measured(capsys, topology(tmp_path, "image", tiny.picture_model(tmp_path)))
     assert code == 0
     assert told["raw"]["records_per_second"] > 0
+    assert told["decoding"]["effect"]["records"] == 8
+    assert told["decoding"]["effect"]["most"] < 0.05  # colours in the mean of a picture
 
 
 def test_records_of_files_are_taken_and_bad_ones_told_by_the_exit_code(tmp_path, capsys):

@@ -1,5 +1,4 @@
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import pytest
 from support.items import at, record
@@ -26,6 +25,9 @@ class Step:
     def __init__(self, origin=None):
         self.origin = origin
         self.prepared = []
+
+    def recalled(self, wave, item):
+        return None
 
     def prepare(self, wave, items, samples):
         self.prepared.append(samples)
@@ -108,7 +110,8 @@ def test_chunks_in_a_pool_do_what_the_plain_form_does(kind):
 
 
 def test_an_error_that_is_no_samples_own_ends_the_stage():
-    broken = SimpleNamespace(origin=None, prepare=dict)  # takes no three arguments
+    broken = Step()
+    broken.prepare = dict  # takes no three arguments
     made = preparer(broken)
     with pytest.raises(TypeError):
         made.finish(made.begin(wave(items_of(b"a"))))

@@ -193,3 +193,12 @@ def test_sizes_of_each_picture_go_in_beside_it(folder, scene):
     assert batch["hw"].tolist() == [[16, 32], [4, 4]]
     assert batch["hw"].dtype == np.int64
     assert batch["info"].tolist() == [[8, 8, 0.25, 0.25, 1], [8, 8, 2, 2, 1]]
+
+
+def test_places_are_those_of_the_whole_picture_where_a_part_of_its_size_was_decoded(model, scene):
+    chosen = model(kind="image", size=SIZE)
+    whole = scene(60, 90)
+    half = Image(whole.pixels[::2, ::2], full=(60, 90))
+    [[one]], [[other]] = chosen.prepare([whole]), chosen.prepare([half])
+    assert other.context == one.context
+    assert other.context.original == (60, 90)
