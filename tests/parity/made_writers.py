@@ -139,7 +139,10 @@ def _m2m100(folder: Path) -> Any:
     words = ["<s>", "<pad>", "</s>", "<unk>", *reversed(pieces)]
     vocabulary = folder / "vocab.json"
     vocabulary.write_text(json.dumps({word: number for number, word in enumerate(words)}))
-    made = M2M100Tokenizer(str(vocabulary), str(folder / "sentencepiece.bpe.model"), src_lang="en")
+    files = (str(vocabulary), str(folder / "sentencepiece.bpe.model"))
+    languages = list(M2M100Tokenizer(*files).lang_token_to_id)
+    # as the published folders list them
+    made = M2M100Tokenizer(*files, src_lang="en", extra_special_tokens=languages)
     made.save_pretrained(folder)
     return AutoTokenizer.from_pretrained(folder)
 
