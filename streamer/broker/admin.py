@@ -1,7 +1,6 @@
 """Topics: are they there, can they be made, what do they take."""
 
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 from kafka import KafkaAdminClient, KafkaConsumer, errors
@@ -34,12 +33,7 @@ class Admin:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def partitions(self, topic: str) -> int | None:

@@ -1,7 +1,6 @@
 """Reading topics without a group: for `tail`, for single records, for tests."""
 
 from collections.abc import Iterable, Iterator
-from types import TracebackType
 from typing import Any, Self
 
 from kafka import KafkaConsumer, errors
@@ -36,12 +35,7 @@ class Reader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def partitions(self, topic: str) -> list[TopicPartition]:

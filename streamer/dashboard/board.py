@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock
 from time import time
-from types import TracebackType
 from typing import Any, Self
 
 from streamer.broker import Reader
@@ -53,12 +52,7 @@ class Board:
         self._watch.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._watch.stop()
         self._deployed.stop()
         if self._results is not None:

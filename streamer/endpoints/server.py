@@ -5,7 +5,6 @@ import socket
 import time
 from collections.abc import Callable
 from threading import Thread
-from types import TracebackType
 from typing import Any, Self
 
 import structlog
@@ -61,12 +60,7 @@ class Served:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:
