@@ -66,9 +66,12 @@ def export(
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="New folder for the ONNX model.")],
     *,
     task: Task = None,
+    trainable: Annotated[
+        bool, typer.Option("--trainable", help="Keep the weights beside it, to be learnt on.")
+    ] = False,
     config: Config = None,
 ) -> None:
     """Export a folder of transformers or timm to ONNX, and compare the two on many batches."""
     from streamer.operate.exporting import export_model
 
-    raise typer.Exit(export_model(source, to, task, opened(config)))
+    raise typer.Exit(export_model(source, to, task, opened(config), trainable=trainable))

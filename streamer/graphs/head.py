@@ -124,6 +124,8 @@ def _last_product(
     scaled = False
     while name in made:
         node = made[name]
+        if node.op_type == "Conv":
+            return _of_convolution(node, constants, output, shift, scaled=scaled)
         if node.op_type in _PRODUCTS:
             return _of_product(node, constants, output, shift, scaled=scaled)
         if node.op_type not in _BEHIND:
@@ -138,6 +140,30 @@ def _last_product(
             return None
         name = flowing[0]
     return None
+
+
+def _of_convolution(
+    node: Any,
+    constants: Mapping[str, NDArray[Any]],
+    output: str,
+    shift: NDArray[Any],
+    *,
+    scaled: bool,
+) -> Head | None:
+    """Read a convolution of single points as a product: mobile networks end so."""
+    weights = constants.get(node.input[1])
+    if weights is None or weights.ndim <= _FLAT or weights[0, 0].size != 1:
+        return None
+    settings = {one.name: one for one in node.attribute}
+    if "group" in settings and settings["group"].i != 1:
+        return None
+    bias = np.zeros(len(weights), np.float32) + shift
+    if len(node.input) > 2:  # noqa: PLR2004 - its bias
+        bias = bias + constants[node.input[2]].reshape(-1)
+    if scaled:
+        return Head(output, node.input[0])
+    flat = weights.reshape(len(weights), -1).astype(np.float32)
+    return Head(output, node.input[0], flat, bias.astype(np.float32))
 
 
 def _of_product(

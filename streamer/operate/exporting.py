@@ -18,11 +18,21 @@ from streamer.models.packing import files_of, pack
 from streamer.models.registry import open_registry
 from streamer.models.version import Version, load_version
 
+_TRAINABLE = "trainable"
 _WEIGHTS = (".safetensors", ".onnx", ".bin", ".pt", ".h5", ".msgpack")
 
 
-def export_model(source: str, target: Path, task: str | None, settings: Settings) -> int:
+def export_model(
+    source: str, target: Path, task: str | None, settings: Settings, *, trainable: bool = False
+) -> int:
     """Write a folder with an ONNX model and its manifest; give the exit code.
+
+    Args:
+        source: folder of transformers or timm.
+        target: folder that is written; must not be there.
+        task: what it is for, where the files do not say.
+        settings: where models are.
+        trainable: whether the weights are kept beside it, for retraining to go on from.
 
     Raises:
         ConfigError: there is no such model, or the folder is there already.
@@ -56,6 +66,8 @@ def export_model(source: str, target: Path, task: str | None, settings: Settings
     try:
         done = export(module, shapes, part / "model.onnx")
         _copy_companions(version, part)
+        if trainable:
+            _copy_weights(version.file, part / _TRAINABLE)
         lineage = {
             "source": source,
             "source_version": manifest.version,
@@ -90,6 +102,19 @@ def _copy_companions(version: Version, folder: Path) -> None:
             copy = folder / name
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(version.folder / name, copy)
+
+
+def _copy_weights(file: Path, folder: Path) -> None:
+    """Copy what retraining goes on from.
+
+    Raises:
+        ConfigError: the weights are in several files.
+    """
+    if file.name != "model.safetensors":
+        raise ConfigError(f"--trainable: {file}: only weights in one model.safetensors are kept")
+    folder.mkdir()
+    for name in (file.name, "config.json"):
+        shutil.copyfile(file.parent / name, folder / name)
 
 
 def _torch_version() -> str:

@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ class Network:
         found: dict[str, list[str]] = {}
         for name, _ in self.module.named_parameters():
             match = _BLOCK.match(name)
-            key = match[1] if match else ".".join(name.split(".")[:2])
+            key = match[1] if match else ".".join(name.split(".")[:-1][:2])
             found.setdefault(key, []).append(name)
         return list(found.values())
 
@@ -139,113 +140,94 @@ def load_network(version: Version, labels: Sequence[str], old: int, *, fresh: bo
         import torch
     except ImportError as error:
         raise ConfigError("to learn on weights install: pip install 'streamer[torch]'") from error
-    if config.get("model_type") == OWN:
-        module = _own(folder, config, old if not fresh else len(labels), fresh=fresh)
-        origin, own = f"torch {torch.__version__}", True
+    own = config.get("model_type") == OWN
+    if own:
+        origin = f"torch {torch.__version__}"
+        make = partial(_own, config)
+        load = partial(_own_loaded, folder, config, old)
     else:
-        module, origin = _of_transformers(
-            folder, config, form, version, count=len(labels), fresh=fresh
-        )
-        own = False
-    network = Network(module, config, graph, own, origin)
-    if not fresh and len(labels) > old:
-        _grow(module, old, len(labels))
+        origin, make, load = _of_transformers(folder, form, version)
+    try:
+        module = make(len(labels)) if fresh else load()
+        if len(labels) > old and not fresh:
+            before, module = module.float().state_dict(), make(len(labels))
+            module.load_state_dict(_grown(module.state_dict(), before, old))
+    except (KeyError, RuntimeError, OSError, ValueError) as error:
+        told = " ".join(str(error).split())
+        raise ModelError(f"{folder}: cannot be loaded: {told:.400}") from error
     if not own and labels:
-        module.config.num_labels = len(labels)
         module.config.id2label = dict(enumerate(labels))
         module.config.label2id = {label: at for at, label in enumerate(labels)}
-    return network
+    return Network(module.float(), config, graph, own, origin)
 
 
-def _own(folder: Path, config: dict[str, Any], labels: int, *, fresh: bool) -> Any:
-    from safetensors.torch import load_file
-
+def _own(config: dict[str, Any], labels: int) -> Any:
     from streamer.retraining.tuning.nets import built
 
-    try:
-        module = built(config, labels)
-        if not fresh:
-            module.load_state_dict(load_file(folder / _WEIGHTS))
-    except (KeyError, RuntimeError, OSError) as error:
-        told = " ".join(str(error).split())
-        raise ModelError(f"{folder}: no network of this release: {told:.300}") from error
+    return built(config, labels)
+
+
+def _own_loaded(folder: Path, config: dict[str, Any], labels: int) -> Any:
+    from safetensors.torch import load_file
+
+    module = _own(config, labels)
+    module.load_state_dict(load_file(folder / _WEIGHTS))
     return module
 
 
-def _of_transformers(  # noqa: PLR0913 - where it is, and what it is for
-    folder: Path,
-    config: dict[str, Any],
-    form: Form,
-    version: Version,
-    *,
-    count: int,
-    fresh: bool,
-) -> tuple[Any, str]:
+def _of_transformers(
+    folder: Path, form: Form, version: Version
+) -> tuple[str, Callable[[int], Any], Callable[[], Any]]:
+    """Give the library, what builds the network for so many labels, and what loads it."""
     try:
         import transformers
     except ImportError as error:
         raise ConfigError("to learn on it install: pip install 'streamer[torch]'") from error
     transformers.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
     name = _AUTO[form]
     if version.manifest.task == "image-classification":
         name = "AutoModelForImageClassification"
     if any(output.decode == "embedding" for output in version.manifest.outputs.values()):
         name = "AutoModel"
     auto = getattr(transformers, name)
-    try:
-        if fresh:
-            described = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-            if count:
-                described.num_labels = count
-            module = auto.from_config(described)
-        else:
-            module = auto.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False, use_safetensors=True
-            )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        told = " ".join(str(error).split())
-        raise ModelError(f"{folder}: transformers cannot load it: {told:.400}") from error
-    del config
-    return module.float(), f"transformers {transformers.__version__}"
+
+    def make(labels: int) -> Any:
+        config = transformers.AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+        if labels:
+            config.num_labels = labels
+        return auto.from_config(config)
+
+    def load() -> Any:
+        return auto.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True
+        )
+
+    return f"transformers {transformers.__version__}", make, load
 
 
-def _grow(module: Any, old: int, count: int) -> None:
-    """Put new labels behind the old ones in the layers that give a number a label.
+def _grown(wanted: Mapping[str, Any], before: Mapping[str, Any], old: int) -> dict[str, Any]:
+    """Put the weights of new labels behind the old ones; what stands for nothing stays last.
 
     Raises:
-        ConfigError: it is not plain which layers those are.
+        ConfigError: labels are not rows of a layer.
     """
-    import torch
-    from torch import nn
-
-    found = 0
-    for _, parent in list(module.named_modules()):
-        for name, layer in list(parent.named_children()):
-            kind = (nn.Linear, nn.Conv2d)
-            if not isinstance(layer, kind) or layer.weight.shape[0] not in (old, old + 1):
-                continue
-            rows = layer.weight.shape[0]
-            more = count - old
-            grown = torch.cat(
-                [
-                    layer.weight[:old],
-                    torch.zeros_like(layer.weight[:1]).repeat(more, *[1] * (layer.weight.ndim - 1)),
-                    layer.weight[old:],
-                ]
+    found = {}
+    for name, tensor in wanted.items():
+        was = before[name]
+        if was.shape == tensor.shape:
+            found[name] = was
+            continue
+        if was.shape[1:] != tensor.shape[1:] or was.shape[0] not in (old, old + 1):
+            raise ConfigError(
+                f"labels are new, and '{name}' in {TRAINABLE}/ has no row for each of its {old} "
+                "labels: learn by strategy: {kind: from-scratch}"
             )
-            low = layer.bias[:old].min().repeat(more)
-            bias = torch.cat([layer.bias[:old], low, layer.bias[old:]])
-            if isinstance(layer, nn.Linear):
-                new: Any = nn.Linear(layer.in_features, rows + more)
-                new.out_features = rows + more
-            else:
-                new = nn.Conv2d(layer.in_channels, rows + more, layer.kernel_size, layer.stride)
-            new.weight.data, new.bias.data = grown.detach(), bias.detach()
-            setattr(parent, name, new)
-            found += 1
-    if not found:
-        raise ConfigError(
-            f"labels are new, and no layer of the network in {TRAINABLE}/ has an output for each "
-            f"of its {old} labels: learn by strategy: {{kind: from-scratch}}"
-        )
+        # a new label begins improbable
+        grown = tensor * 0 if tensor.ndim > 1 else tensor * 0 + was[:old].min()
+        grown[:old] = was[:old]
+        if was.shape[0] > old:
+            grown[-1] = was[-1]
+        found[name] = grown
+    return found

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 from support import learning, tiny
 
 from streamer.errors import ConfigError, ModelError
-from streamer.graphs.head import expose, find_head
+from streamer.graphs.head import expose, find_head, find_hidden
 from streamer.graphs.headed import with_head
 
 
@@ -102,3 +102,41 @@ def test_a_graph_without_such_a_product_says_what_to_write(tmp_path):
     with pytest.raises(ConfigError, match="no tensor 'nowhere'"):
         find_head(folder / "model.onnx", "logits", "nowhere")
     assert find_head(folder / "model.onnx", "logits", "pixels").weights is None
+
+
+def test_a_convolution_of_single_points_is_a_head_too(tmp_path, rng):
+    w, b = weights(rng, 3, 4, 1, 1), weights(rng, 3)
+    nodes = [
+        helper.make_node("MatMul", ["x", "v"], ["h"]),
+        helper.make_node("Reshape", ["h", "points"], ["features"]),
+        helper.make_node("Conv", ["features", "w", "b"], ["c"]),
+        helper.make_node("Flatten", ["c"], ["out"]),
+    ]
+    held = {"v": weights(rng, 5, 4), "points": np.array([-1, 4, 1, 1]), "w": w, "b": b}
+    file = graph_file(tmp_path / "m.onnx", nodes, held)
+    head = find_head(file, "out")
+    assert head.features == "features"
+    x = weights(rng, 6, 5)
+    [expected] = run(file, x)
+    with_head(file, head, [(head.weights, head.bias)], tmp_path / "new.onnx")
+    np.testing.assert_allclose(run(tmp_path / "new.onnx", x)[0], expected, atol=1e-5)
+
+
+def test_a_hidden_layer_that_was_put_before_a_head_is_found_again(tmp_path, rng):
+    first = helper.make_node("MatMul", ["x", "v"], ["features"])
+    last = helper.make_node("Gemm", ["features", "w", "b"], ["out"], transB=1)
+    held = {"v": weights(rng, 5, 4), "w": weights(rng, 3, 4), "b": weights(rng, 3)}
+    file = graph_file(tmp_path / "m.onnx", [first, last], held)
+    head = find_head(file, "out")
+    assert find_hidden(file, head) is None
+    layers = [(weights(rng, 7, 4), weights(rng, 7)), (weights(rng, 3, 7), weights(rng, 3))]
+    with_head(file, head, layers, tmp_path / "deep.onnx")
+    found = find_head(tmp_path / "deep.onnx", "out")
+    below = find_hidden(tmp_path / "deep.onnx", found)
+    assert below.features == "features"
+    np.testing.assert_array_equal(below.weights, layers[0][0])
+    np.testing.assert_array_equal(found.weights, layers[1][0])
+    x = weights(rng, 6, 5)
+    hidden = np.maximum(x @ held["v"] @ layers[0][0].T + layers[0][1], 0)
+    expected = hidden @ layers[1][0].T + layers[1][1]
+    np.testing.assert_allclose(run(tmp_path / "deep.onnx", x)[0], expected, rtol=1e-4)
