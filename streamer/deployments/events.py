@@ -140,6 +140,24 @@ def progress(serving: Mapping[str, Serves], version: str) -> tuple[int, list[str
     return len(done), waiting, failed
 
 
+def stand_in(swaps: Iterable[Swapped], deployment: Deployment) -> tuple[str | None, bool]:
+    """Find what serves where the deployed version does not, and whether that one ever did.
+
+    `previous` is what was deployed before, which daemons may have refused as well.
+
+    Args:
+        swaps: of the model, oldest first.
+        deployment: of the model.
+    """
+    last = {swap.version: swap for swap in swaps}
+    new, old = last.get(deployment.champion), last.get(deployment.previous or "")
+    served = new is not None and new.outcome == "swapped"
+    for swap in (new, old):
+        if swap is not None and swap.outcome == "failed" and swap.before:
+            return swap.before, served
+    return deployment.previous, served
+
+
 __all__ = [
     "Changed",
     "Fleet",
@@ -149,4 +167,5 @@ __all__ = [
     "fleet_of",
     "progress",
     "read_event",
+    "stand_in",
 ]

@@ -6,7 +6,7 @@ what is read to its end afterwards stays the truth until this writer commits, or
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import monotonic
 from uuid import uuid4
 
@@ -15,7 +15,7 @@ import structlog
 from streamer.broker import Pending, Producer, group_metadata
 from streamer.config import Settings
 from streamer.deployments.deployment import ChangedMeanwhileError, Deployment, now
-from streamer.deployments.events import Changed, Swapped, read_event
+from streamer.deployments.events import Changed, Report, Swapped, read_event
 from streamer.deployments.topics import Tail, create_topics
 from streamer.errors import BrokerError
 from streamer.records import OutRecord, TopicPartition
@@ -55,13 +55,19 @@ class Ledger:
 
     def history(self, model: str | None = None) -> list[Changed]:
         """Give all changes that were made, and those that were refused; oldest first."""
+        changes = [event for event in self._events() if isinstance(event, Changed)]
+        return [change for change in changes if model in {None, change.model}]
+
+    def swaps(self) -> list[Swapped]:
+        """Give what became of swaps, on all daemons; oldest first."""
+        return [event for event in self._events() if isinstance(event, Swapped)]
+
+    def _events(self) -> Iterator[Report | Swapped | Changed | None]:
         tail = Tail(self._settings, self._settings.deployments.events_topic)
         try:
-            events = [read_event(record) for record in tail.to_end()]
+            yield from map(read_event, tail.to_end())
         finally:
             tail.close()
-        changes = [event for event in events if isinstance(event, Changed)]
-        return [change for change in changes if model in {None, change.model}]
 
     def change(self, model: str, action: str, decide: Decide) -> Deployment:
         """Change what is deployed of a model, if nobody else does meanwhile.

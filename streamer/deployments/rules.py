@@ -178,6 +178,8 @@ def _findings(rules: Rules, evidence: Evidence) -> Iterator[Finding]:
 def _errors(rules: Rules, evidence: Evidence, alpha: float) -> Finding:
     """Compare how often both fail; two intervals, for the ratio and for the candidate's share."""
     one, two = evidence.champion, evidence.candidate
+    if not two.records:
+        return Finding("errors", "open", "errors: the candidate has answered no record yet")
     share = share_interval(two.errors, two.records, alpha)
     ratio = ratio_interval((one.errors, two.errors), (one.records, two.records), alpha)
     state: State = "open"

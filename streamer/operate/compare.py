@@ -13,15 +13,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from streamer.broker import Reader, wait_for_brokers
 from streamer.config import Settings, Topology, load_topology
 from streamer.config.topology import ModelRef
-from streamer.deployments.ledger import deployed
-from streamer.deployments.topics import Tail, there
 from streamer.errors import ConfigError, DecodeError, StreamerError
 from streamer.operate.comparison import Comparison, published, sides
 from streamer.operate.deadletters import moment
 from streamer.operate.report import Example, html_report, json_report
 from streamer.operate.stretch import Stretch, published_since
-from streamer.pipeline.model import Models, registered_name
+from streamer.pipeline.model import Models
 from streamer.pipeline.replay import Replay
+from streamer.pipeline.startup import champions
 from streamer.records import Record, Sample
 
 _BROKER_PATIENCE_S = 10.0
@@ -72,12 +71,17 @@ def compare(comparing: Comparing, settings: Settings) -> int:
     uri = candidate_uri(topology.models[name], version, comparing.file, models)
     with ExitStack() as opened:
         wait_for_brokers(settings.kafka, give_up_after=_BROKER_PATIENCE_S)
-        serving = _deployed(topology, settings)
+        serving = champions(topology.models.values(), settings)
         champion = Replay(topology, comparing.file, settings, deployed=serving)
         opened.callback(champion.close)
         trying = _with(topology, name, uri)
         candidate = Replay(trying, comparing.file, settings, deployed=serving)
         opened.callback(candidate.close)
+        if comparing.against == "model" and candidate.files == champion.files:
+            raise ConfigError(
+                f"--model: {comparing.model}: this version serves already; name another one, or "
+                "write into the topology which version it is to be compared with"
+            )
         reader = opened.enter_context(Reader(settings.kafka))
         said = (
             published_since(reader, topology, times[0])
@@ -171,18 +175,6 @@ def _named(asked: str, topology: Topology, file: Path, models: Models) -> tuple[
         if models.version(topology.models[key], file.parent, None).manifest.name == name:
             return key, version
     raise ConfigError(f"--model: {file} has no model '{name}'; it has {', '.join(used)}")
-
-
-def _deployed(topology: Topology, settings: Settings) -> dict[str, str]:
-    """Read which versions of registered models serve; none where nothing was ever deployed."""
-    refs = topology.models.values()
-    if not any(registered_name(ref) for ref in refs) or not there(settings):
-        return {}
-    tail = Tail(settings, settings.deployments.topic)
-    try:
-        return {name: found.champion for name, found in deployed(tail).items()}
-    finally:
-        tail.close()
 
 
 def _with(topology: Topology, name: str, uri: str) -> Topology:

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, current_thread, main_thread
 from types import FrameType
@@ -33,7 +34,7 @@ from streamer.pipeline.model import Models
 from streamer.pipeline.rollouts import Rollouts
 from streamer.pipeline.room import room_findings
 from streamer.pipeline.serving import Serving
-from streamer.pipeline.startup import gone_back, open_serving, trial_of_deployed
+from streamer.pipeline.startup import champions, gone_back, open_serving, trial_of_deployed
 from streamer.pipeline.topics import prepare_topics, topic_findings
 from streamer.runtime import steady_memory
 from streamer.telemetry import Metrics
@@ -328,6 +329,11 @@ def check_topologies(
     daemon = Daemon(files, settings)
     findings = []
     try:
+        if connect:
+            refs = [ref for _, one in daemon.topologies for ref in one.models.values()]
+            with suppress(BrokerError):  # told below, behind what is wrong with the files
+                wait_for_brokers(settings.kafka, give_up_after=5.0)
+                daemon.models.deployed = champions(refs, settings)
         for topology, assembly in daemon.assemble():
             findings.append(
                 f"{topology.name}: {len(assembly.steps)} steps, records are {assembly.kind}"

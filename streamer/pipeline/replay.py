@@ -72,6 +72,11 @@ class Replay:
             for step in self.assembly.steps
         }
 
+    @property
+    def files(self) -> list[Path]:
+        """The model file of each step."""
+        return [step.model.champion.version.file for step in self.assembly.steps]
+
     def answered(self, records: Sequence[Record]) -> Iterator[Item]:
         """Answer records, in their order."""
         if self.one_by_one is None and len(records) > 1:

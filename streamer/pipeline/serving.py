@@ -12,7 +12,7 @@ from streamer.broker import backoff
 from streamer.config import Settings
 from streamer.deployments import ChangedMeanwhileError, Deployment, Ledger, promoting
 from streamer.deployments.deployment import now
-from streamer.deployments.events import Report, Serves, Swapped
+from streamer.deployments.events import Report, Serves, Swapped, stand_in
 from streamer.deployments.follower import Follower, Reporter
 from streamer.deployments.rollout import KeySplit, Rollout
 from streamer.errors import BrokerError, DownloadError, StreamerError
@@ -58,6 +58,7 @@ class Serving:
         self._served: dict[str, set[str]] = {}
         self._last: dict[str, Deployment] = {}
         self._states: dict[str, Serves] = {}
+        self._stand_ins: dict[str, tuple[str | None, bool]] = {}
         self._swaps = Swaps(models, (), stopping=self._stopping.is_set)
         self.watch: Watch = lambda _name, _deployment, _failed: None
         self.url: str | None = None
@@ -102,6 +103,17 @@ class Serving:
         except ChangedMeanwhileError as error:
             self._log.info("another daemon was first", reason=str(error))
             self.deployed.update(self._ledger.read())
+
+    def stand_in(self, name: str) -> tuple[str | None, bool]:
+        """Find what serves of a model where the deployed version does not, and whether that did."""
+        if name not in self._stand_ins:
+            try:
+                swaps = [one for one in self._ledger.swaps() if one.model == name]
+            except BrokerError as error:
+                self._log.warning("what became of swaps cannot be read", error=str(error))
+                swaps = []
+            self._stand_ins[name] = stand_in(swaps, self.deployed[name])
+        return self._stand_ins[name]
 
     def refused(self, name: str, version: str, error: StreamerError) -> None:
         """Tell the fleet why this daemon, which has nothing to serve, ends at its start."""

@@ -8,6 +8,8 @@ import structlog
 from streamer.broker import wait_for_brokers
 from streamer.config import Settings, Topology
 from streamer.config.topology import ModelRef
+from streamer.deployments import Ledger
+from streamer.deployments.topics import there
 from streamer.errors import BrokerError, ModelError, StreamerError
 from streamer.models import Version
 from streamer.models.location import version_order
@@ -50,6 +52,17 @@ def open_serving(
     return None
 
 
+def champions(refs: Iterable[ModelRef], settings: Settings) -> dict[str, str]:
+    """Read which versions of registered models serve; none where nothing was ever deployed.
+
+    Raises:
+        BrokerError: Kafka does not let us read.
+    """
+    if not any(registered_name(ref) for ref in refs) or not there(settings):
+        return {}
+    return {name: found.champion for name, found in Ledger(settings).read().items()}
+
+
 def trial_of_deployed(models: Models, serving: Serving) -> Trial:
     """Make what a version has to pass before a daemon that starts loads it: what a swap asks too.
 
@@ -69,29 +82,30 @@ def trial_of_deployed(models: Models, serving: Serving) -> Trial:
                     f"streamer models promote {name} VERSION"
                 ) from error
             return
-        if deployment.previous and version.manifest.version == deployment.champion:
-            _check_labels(models, name, version, deployment.previous)
+        before, served = serving.stand_in(name)
+        if before and not served and version.manifest.version == deployment.champion:
+            _check_labels(models, name, version, before)
         try_alone(models, version, ref)
 
     return tried
 
 
-def _check_labels(models: Models, name: str, version: Version, previous: str) -> None:
-    """Compare a version with the one before it, as far as that one is still known.
+def _check_labels(models: Models, name: str, version: Version, before: str) -> None:
+    """Compare a version with the one that served before it, as far as that is still known.
 
     Raises:
         ModelError: it answers something else.
     """
     try:
-        before = models.registry.manifest(name, previous)
+        manifest = models.registry.manifest(name, before)
     except StreamerError:
         return  # there is nothing left that it could be compared with
-    back = version_order(version.manifest.version) < version_order(previous)
-    check_successor(version.manifest, before, back=back)
+    back = version_order(version.manifest.version) < version_order(before)
+    check_successor(version.manifest, manifest, back=back)
 
 
 def gone_back(models: Models, serving: Serving, error: StreamerError) -> bool:
-    """Take the version before of a model whose deployed one fails, if there is one.
+    """Take the version that served before of a model whose deployed one fails, if there is one.
 
     Other daemons serve it too, then: they have refused the deployed one while they ran. If there is
     none, the fleet is told why this daemon ends.
@@ -101,17 +115,18 @@ def gone_back(models: Models, serving: Serving, error: StreamerError) -> bool:
         return False
     deployment = serving.deployed.get(name)
     tried = models.deployed.get(name, "the newest")
-    if deployment is None or deployment.previous in {None, tried}:
+    before = serving.stand_in(name)[0] if deployment is not None else None
+    if deployment is None or before in {None, tried}:
         serving.refused(name, tried, error)
         return False
     structlog.get_logger("daemon").error(
         "the deployed version does not serve; taking the one before",
         model=name,
         version=deployment.champion,
-        previous=deployment.previous,
+        before=before,
         reason=str(error),
     )
     models.close()
     models.failed = None
-    models.deployed[name] = str(deployment.previous)
+    models.deployed[name] = str(before)
     return True

@@ -7,6 +7,7 @@ from streamer.deployments.events import (
     fleet_of,
     progress,
     read_event,
+    stand_in,
 )
 from streamer.records import Record
 
@@ -74,3 +75,20 @@ def test_a_deployment_is_read_whatever_a_later_release_adds():
     assert Deployment.read(b'{"champion": "2", "weather": "fine"}') == Deployment(champion="2")
     for value in (None, b"", b"{}", b"2"):
         assert Deployment.read(value) is None
+
+
+def swapped(version: str, before: str, outcome: str = "swapped") -> Swapped:
+    return Swapped(daemon="a", model="m", version=version, before=before, outcome=outcome)
+
+
+def test_what_stands_in_is_what_served_last_not_what_was_deployed_last():
+    new = Deployment(champion="3", previous="2")
+    assert stand_in([], new) == ("2", False)
+    assert stand_in([swapped("2", "1")], new) == ("2", False)
+    assert stand_in([swapped("2", "1", "failed")], new) == ("1", False)
+    served = [swapped("2", "1", "failed"), swapped("3", "1")]
+    assert stand_in(served, new) == ("1", True)
+    assert stand_in([*served, swapped("3", "1", "failed")], new) == ("1", False)
+    alone = swapped("3", "", "failed")  # a daemon that had nothing to serve
+    assert stand_in([alone], new) == ("2", False)
+    assert stand_in([], Deployment(champion="1")) == (None, False)

@@ -125,3 +125,9 @@ def test_rules_are_written_as_in_files():
     rules = Rules.model_validate({"max_time": "30m", "accuracy": {"margin": "2%"}})
     assert rules.max_time == 1800
     assert Rules.model_validate(rules.model_dump(mode="json")) == rules
+
+
+def test_of_a_candidate_that_was_asked_nothing_no_share_is_told():
+    verdict = judged(RULES, Evidence(Arm(100), Arm(), 10.0))
+    assert verdict.decision == "wait"
+    assert verdict.findings[0].text == "errors: the candidate has answered no record yet"
