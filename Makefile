@@ -114,6 +114,10 @@ soak: venv ## volume tests, then half an hour of random faults (ARGS="--minutes 
 	$(BIN)/$(PYTEST) -m long
 	PYTHONPATH=tests $(BIN)/python -m faults.soak $(ARGS)
 
+.PHONY: benchmarks
+benchmarks: venv ## measure what docs/performance.md says (ARGS="text --rounds 5")
+	$(BIN)/python -m benchmarks $(ARGS)
+
 .PHONY: image-test
 image-test: venv ## build the image and run it as production would (BUILDER=docker or podman)
 	bash tests/image/build.sh

@@ -7,11 +7,25 @@ import typer
 from streamer.cli.options import Config, TopologyFiles, opened
 
 
-def run(files: TopologyFiles, config: Config = None) -> None:
+def run(
+    files: TopologyFiles,
+    *,
+    processes: Annotated[
+        int,
+        typer.Option(
+            min=1, max=256, help="Daemons side by side in one group, where Python is the limit."
+        ),
+    ] = 1,
+    config: Config = None,
+) -> None:
     """Run the daemon: read topics, ask models, write predictions, until it is told to stop.
 
     The first SIGINT or SIGTERM finishes and commits what is in flight, the second stops at once.
     """
+    if processes > 1:
+        from streamer.pipeline.processes import run_processes
+
+        raise typer.Exit(run_processes(files, opened(config), config, processes))
     from streamer.pipeline import run_topologies
 
     code = run_topologies(files, opened(config))

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from streamer.bench.capacity import Cluster, Replica, Workload, capacity
@@ -52,3 +54,14 @@ def test_twice_the_rate_takes_twice_of_everything():
     two = capacity(Workload(2e5, 1000, 400), Replica(500))
     assert two.replicas == pytest.approx(2 * one.replicas, abs=1)
     assert two.broker_write == 2 * one.broker_write
+
+
+@pytest.mark.parametrize(
+    "replica", [Replica(1000 / 2.7), Replica(20_000, gpu=True)], ids=["cores", "gpu"]
+)
+def test_the_page_about_scaling_says_what_is_computed(replica):
+    page = (Path(__file__).parents[3] / "docs" / "scaling.md").read_text()
+    needed = capacity(Workload(1e6, 200, 400), replica)
+    for figure in (needed.replicas, needed.partitions, needed.requests, needed.transactions):
+        assert f"| {figure:,.0f} |" in page
+    assert f"| {needed.broker_write / 1e6:,.0f} MB/s |" in page

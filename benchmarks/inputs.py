@@ -1,0 +1,73 @@
+"""The records of the benchmarks: made from seeds, the same on every machine."""
+
+import random
+from collections.abc import Iterator
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+_MEDIAN_WORDS = 22
+_SPREAD = 0.75
+_MOST_WORDS = 120
+_SYLLABLES = (
+    *("ba", "re", "to", "ni", "la", "mo", "se", "ka", "du", "vi", "po", "ran", "ter", "el"),
+    *("is", "on", "ar", "th", "ing", "er", "st", "un", "gra", "ple", "tion", "ment", "al"),
+)
+_COMMON = (
+    "the of and to in a is that for it as was with be by on not he his but at are this have from "
+    "or had an they which one you were all her she there would their we him been has when who will "
+    "no more if out so up said what its about than into them can only other time new some could "
+    "these two may first then do any like my now over such our man me even most made after also "
+    "did many off before must well back through years where much your way down should because "
+    "long each just state people those too mister how little good world make very year still see "
+    "own work men day get here old life both between being under three never know same last "
+    "another while us might great go come since against right came take used himself few house "
+    "american use place during high without again home around small however found mrs part school "
+    "thought went say general once upon war every left got always away put set head think almost"
+).split()
+_PIXELS = ((0.1, 0.35), (0.5, 0.3), (2.0, 0.2), (6.0, 0.1), (12.0, 0.05))
+"""Megapixels of the pictures, and their shares: thumbnails are common, camera files are rare."""
+
+
+def texts(count: int, seed: int = 0) -> list[bytes]:
+    """Write texts of mixed lengths: log-normal, 22 words in the middle, 120 at the most."""
+    chance = random.Random(seed)
+    made = []
+    for _ in range(count):
+        words = int(chance.lognormvariate(0, _SPREAD) * _MEDIAN_WORDS)
+        made.append(" ".join(_word(chance) for _ in range(min(max(words, 2), _MOST_WORDS))))
+    return [text.encode() for text in made]
+
+
+def _word(chance: random.Random) -> str:
+    """Give a word: three of four are common ones, which are one token each."""
+    if chance.random() < 0.75:  # noqa: PLR2004 - see above
+        return chance.choice(_COMMON)
+    return "".join(chance.choices(_SYLLABLES, k=chance.randint(2, 3)))
+
+
+def pictures(count: int, seed: int = 0) -> list[bytes]:
+    """Encode JPEGs of 0.1 to 12 megapixels; each size is drawn as often as its share says."""
+    chance = random.Random(seed)
+    sizes = chance.choices([size for size, _ in _PIXELS], [share for _, share in _PIXELS], k=count)
+    return [_picture(megapixels, chance.randrange(4)) for megapixels in sizes]
+
+
+@lru_cache(maxsize=64)
+def _picture(megapixels: float, seed: int) -> bytes:
+    """Encode a picture with the detail of a photo: about a byte for five pixels."""
+    chance = np.random.default_rng(seed)
+    height = int((megapixels * 1e6 * 3 / 4) ** 0.5)
+    width = height * 4 // 3
+    coarse = chance.integers(0, 255, (height // 32 + 2, width // 32 + 2, 3), dtype=np.uint8)
+    pixels = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    fine = chance.integers(0, 24, (height // 2 + 1, width // 2 + 1, 3), dtype=np.uint8)
+    pixels = cv2.add(pixels, cv2.resize(fine, (width, height)))
+    _, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 88])
+    return encoded.tobytes()
+
+
+def keys(count: int) -> Iterator[bytes]:
+    """Give the records' keys: ten thousand different ones."""
+    return (b"key-%d" % (number % 10_000) for number in range(count))
