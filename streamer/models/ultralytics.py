@@ -48,35 +48,51 @@ def from_ultralytics(file: Path, graph: Graph) -> dict[str, Any] | None:
         "dtype": "float32" if plain else tensor.dtype,
         "rescale_factor": 1 / 255,
     }
-    common = {"task": task, "id2label": labels, "license": notes.get("license")}
-    output = graph.outputs[0].name
+    output = graph.outputs[0]
     if task == "image-classification":
-        image |= {
-            "size": {"shortest_edge": min(sides)},
-            "resample": "pillow-bilinear",
-            "do_center_crop": True,
-            "crop_size": {"height": sides[0], "width": sides[1]},
-            "crop_rounding": "even",
-        }
-        return common | {
-            "inputs": {tensor.name: image},
-            "outputs": {output: {"decode": "probabilities"}},
-        }
-    image |= {
+        image |= _cut_out(sides)
+        read: dict[str, Any] | None = {"outputs": {output.name: {"decode": "probabilities"}}}
+    else:
+        image |= _letterboxed(sides)
+        read = _objects(output, len(labels), notes, fractions=file.suffix == ".tflite")
+    if read is None:
+        return None
+    about = {"task": task, "id2label": labels, "license": notes.get("license")}
+    return about | {"inputs": {tensor.name: image}} | read
+
+
+def _cut_out(sides: list[int]) -> dict[str, Any]:
+    return {
+        "size": {"shortest_edge": min(sides)},
+        "resample": "pillow-bilinear",
+        "do_center_crop": True,
+        "crop_size": {"height": sides[0], "width": sides[1]},
+        "crop_rounding": "even",
+    }
+
+
+def _letterboxed(sides: list[int]) -> dict[str, Any]:
+    return {
         "size": {"height": sides[0], "width": sides[1]},
         "resize": "letterbox",
         "pad": "center",
         "pad_value": 114,
     }
-    decode = _decode(graph.outputs[0], len(labels), notes)
+
+
+def _objects(
+    tensor: Tensor, labels: int, notes: Mapping[str, str], *, fractions: bool
+) -> dict[str, Any] | None:
+    """Tell how a detector's output is read; None if it is none that is known.
+
+    Of `.tflite` boxes are fractions, so that quantised numbers stay near each other.
+    """
+    decode = _decode(tensor, labels, notes)
     if decode is None:
         return None
-    # its `.tflite` give fractions, so that quantised numbers stay near each other
-    fractions = {"normalized": True} if file.suffix == ".tflite" else {}
     nms = {"nms": {"iou": 0.45 if decode == "yolov5" else 0.7}}
-    return common | {
-        "inputs": {tensor.name: image},
-        "outputs": {output: {"decode": decode, **fractions}},
+    return {
+        "outputs": {tensor.name: {"decode": decode} | ({"normalized": True} if fractions else {})},
         # those with their own suppression, or without need of one, are left alone
         "postprocess": {"threshold": 0.25} | ({} if decode == "detections" else nms),
     }

@@ -67,6 +67,7 @@ def test_an_ultralytics_classifier_gives_probabilities(tmp_path, write_onnx):
     manifest = load(file)
     assert manifest.task == "image-classification"
     assert manifest.inputs["images"].crop_size.height == 224
+    assert manifest.inputs["images"].crop_rounding == "even"
     assert manifest.outputs["output0"].decode == "probabilities"
 
 
