@@ -23,7 +23,9 @@ Result = TypeVar("Result")
 _AUTO_ITEMS = {"text": 32, "pair": 32, "image": 8}
 _AUTO_COST = {"text": 4096, "pair": 4096, "image": 8 * 640 * 640}
 _MOST_COST = {"text": 16384, "pair": 16384, "image": 8 * 640 * 640}
-_SHORT_TEXTS = 64
+_LEAST_COST = {"text": 512, "pair": 512, "image": 4 * 224 * 224}
+_LEAST_ITEMS = {"text": 64, "pair": 64, "image": 4}
+_LEAST_OVERHEAD = 8
 _BEYOND = {"text": 2, "pair": 2, "image": 1}
 """Times the cost that is as good as the best: half the overhead again, where lengths differ."""
 _MOST_SESSIONS = 4
@@ -132,10 +134,12 @@ class ModelVersion:
             sizes.append(self.sessions[0].max_batch)
         cost, fewest, overhead = _AUTO_COST[kind], _AUTO_ITEMS[kind], 0
         if self.learnt is not None:
+            # a machine that was busy just then must not leave batches of next to nothing
+            cost = max(self.learnt.cost * _BEYOND[kind], _LEAST_COST[kind])
+            cost = min(cost, _MOST_COST[kind])
             # texts are cut by their cost: short ones may be many
-            fewest = self.learnt.items if kind == "image" else max(self.learnt.items, _SHORT_TEXTS)
-            cost = min(self.learnt.cost * _BEYOND[kind], _MOST_COST[kind])
-            overhead = self.learnt.overhead
+            fewest = max(self.learnt.items, _LEAST_ITEMS[kind])
+            overhead = max(self.learnt.overhead, _LEAST_OVERHEAD) if kind != "image" else 0
         if ref.batch.max_cost != "auto":
             cost = ref.batch.max_cost
         most = min(sizes, default=fewest)
