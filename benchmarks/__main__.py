@@ -2,7 +2,8 @@
 
 Rounds of all systems alternate, each system alone on the machine in its turn; ratios are formed
 within a round, and their median is what counts. Peers take part whose environment is there:
-`build/benchmarks/NAME` made of `benchmarks/peers/NAME.txt`.
+`build/benchmarks/NAME` made of `benchmarks/peers/NAME.txt`. BENCHMARKS_ONLY names those that are to
+take part, with commas between them.
 """
 
 import argparse
@@ -101,6 +102,8 @@ def measured(
     """Let systems take turns; `alone` names the loop in memory that goes before them."""
     figures = Figures(name)
     arguments = list(alone)
+    wanted = os.environ.get("BENCHMARKS_ONLY", "").split(",")
+    systems = [one for one in systems if one.name in wanted or wanted == [""]]
     with Kafka() as kafka:
         for number in range(rounds):
             if arguments:

@@ -24,19 +24,11 @@ class Learnt:
         items: items from which on larger batches gain nothing.
         cost: their cost, in tokens or pixels.
         overhead: what a run costs besides its items, in the same unit.
-        fixed_s: the same in seconds.
-        per_cost_s: seconds for a unit of cost, in a good batch.
     """
 
     items: int
     cost: int
     overhead: int
-    fixed_s: float
-    per_cost_s: float
-
-    def cost_within(self, seconds: float) -> int:
-        """Give the cost of a batch that runs no longer than that; that of one item at least."""
-        return max(int((seconds - self.fixed_s) / max(self.per_cost_s, 1e-12)), 1)
 
 
 def learnt(
@@ -68,9 +60,7 @@ def learnt(
     items = 1
     while fixed > _LITTLE * items * each and items < min(_UNTRIED * large, most or _MOST_ITEMS):
         items *= 2
-    return Learnt(
-        items, items * cost_each, round(fixed * cost_each / each), fixed, each / cost_each
-    )
+    return Learnt(items, items * cost_each, round(fixed * cost_each / each))
 
 
 def _line_through(took: Mapping[int, float]) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from streamer.pipeline import learning
 from streamer.pipeline.loaded import ModelVersion
 from streamer.records import Text
 
-KNOWN = Learnt(items=100, cost=3200, overhead=7, fixed_s=0.001, per_cost_s=0.0001)
+KNOWN = Learnt(items=100, cost=3200, overhead=7)
 
 
 @pytest.fixture
