@@ -3,26 +3,23 @@
 import re
 import shutil
 import time
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
-from uuid import uuid4
 
 import pytest
 import yaml
-from support import tiny
+from support import learning, tiny
 from support.daemon import command
 from support.pki import Authority
 from support.secured import LOCK, PASSWORD, SECRET, USER, Right, secured
+from support.secured_flow import Flow
 from support.topics import Sent, Topics
+from support.versions import version
 from support.waiting import eventually
 
 from streamer.broker import Reader, wait_for_brokers
 from streamer.broker.connection import unreachable_reason
-from streamer.config import Settings
-from streamer.config.settings import HttpSettings, ModelSettings
+from streamer.config.settings import DeploymentSettings
 from streamer.errors import BrokerError
-from streamer.pipeline.daemon import Daemon
 
 DOCS = Path(__file__).parents[2] / "docs" / "security.md"
 
@@ -45,57 +42,6 @@ def topics(broker):
 def models(tmp_path):
     tiny.text_model(tmp_path / "models")
     return tmp_path / "models"
-
-
-class Flow:
-    """A topology over three fresh topics, and the rights that it needs."""
-
-    def __init__(self, topics, folder, models, delivery="exactly-once"):
-        self.name = f"flow-{uuid4().hex[:8]}"
-        self.source, self.sink, self.letters = (topics.make() for _ in range(3))
-        self.models = models
-        self.file = folder / f"{self.name}.yaml"
-        content = {
-            "name": self.name,
-            "delivery": delivery,
-            "source": {"topics": [self.source], "format": "text"},
-            "model": "mood",
-            "sink": {"topic": self.sink},
-            "deadletter": {"topic": self.letters},
-        }
-        self.file.write_text(yaml.safe_dump(content), encoding="utf-8")
-        self.rights = [
-            Right("TOPIC", self.source, "Read"),
-            Right("TOPIC", self.sink, "Write"),
-            Right("TOPIC", self.letters, "Write"),
-            Right("GROUP", self.name, "Read"),
-        ]
-        if delivery == "exactly-once":
-            self.rights.append(Right("TRANSACTIONAL_ID", f"me-{self.name}*", "Write"))
-
-    @contextmanager
-    def running(self, kafka):
-        """Run the daemon in a thread; gives the list of what ended it."""
-        settings = Settings(
-            instance="me",
-            kafka=kafka,
-            http=HttpSettings(enabled=False),
-            models=ModelSettings(dir=self.models),
-        )
-        daemon, ended = Daemon([self.file], settings), []
-
-        def run():
-            try:
-                daemon.run()
-            except BaseException as error:  # noqa: BLE001 - the test asks for it
-                ended.append(error)
-
-        thread = Thread(target=run)
-        thread.start()
-        yield ended
-        daemon.stop()
-        thread.join(60)
-        assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("how", ["scram", "plain", "mtls", "oauth"])
@@ -241,6 +187,30 @@ def test_a_renewed_certificate_serves_the_next_connection(broker, topics, tmp_pa
         assert len(reader.partitions(topic)) == 1
 
 
+def test_a_certificate_is_renewed_under_a_running_daemon(broker, topics, models, tmp_path):
+    flow = Flow(topics, tmp_path, models)
+    broker.grant(*flow.rights)
+    (tmp_path / "renewed").mkdir()
+    renewed = broker.authority.issue(tmp_path / "renewed", "renewed")
+    broker.grant(*flow.rights, user="renewed")
+    certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
+    shutil.copy(broker.certificate, certificate)
+    shutil.copy(broker.key, key)
+    kafka = broker.settings("mtls", ssl_certfile=certificate, ssl_keyfile=key)
+    with flow.running(kafka) as ended:
+        topics.send(flow.source, [Sent(b"good")])
+        assert len(topics.read(flow.sink, 1)) == 1
+        shutil.copy(renewed[0], certificate)
+        shutil.copy(renewed[1], key)
+        broker.restart()
+        topics.reconnect(broker.admin)
+        broker.revoke_all()  # whoever still shows the old certificate may do nothing any more
+        topics.send(flow.source, [Sent(b"good")])
+        assert len(topics.read(flow.sink, 2)) == 2
+    broker.revoke_all("renewed")
+    assert ended == []
+
+
 def test_connections_outlive_their_tokens(broker, topics, models, tmp_path):
     broker.tokens.life_s = 4
     flow = Flow(topics, tmp_path, models)
@@ -259,26 +229,34 @@ def test_connections_outlive_their_tokens(broker, topics, models, tmp_path):
     assert ended == []
 
 
-def test_commands_do_their_work_with_the_documented_rights(broker, topics, models, tmp_path):
-    flow = Flow(topics, tmp_path, models)
+def saying(broker, folder, models, **more):
+    """Give what runs a command as the daemon's user: its exit code, and all it wrote."""
     kafka = broker.settings("scram")
-    (tmp_path / "password").write_text(PASSWORD, encoding="ascii")
+    (folder / "password").write_text(PASSWORD, encoding="ascii")
     environment = {
         "STREAMER_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "STREAMER_KAFKA__SECURITY_PROTOCOL": "SASL_SSL",
         "STREAMER_KAFKA__SASL_MECHANISM": "SCRAM-SHA-512",
         "STREAMER_KAFKA__SASL_PLAIN_USERNAME": USER,
-        "STREAMER_KAFKA__SASL_PLAIN_PASSWORD_FILE": str(tmp_path / "password"),
+        "STREAMER_KAFKA__SASL_PLAIN_PASSWORD_FILE": str(folder / "password"),
         "STREAMER_KAFKA__SSL_CAFILE": str(broker.cafile),
         "STREAMER_MODELS__DIR": str(models),
+        **more,
     }
-    lines = tmp_path / "lines.txt"
-    lines.write_text("good\nbad\n", encoding="utf-8")
 
     def said(*arguments):
-        code, text = command(*arguments, environment=environment, folder=tmp_path)
+        code, text = command(*arguments, environment=environment, folder=folder)
         assert PASSWORD not in text
         return code, text
+
+    return said
+
+
+def test_commands_do_their_work_with_the_documented_rights(broker, topics, models, tmp_path):
+    flow = Flow(topics, tmp_path, models)
+    said = saying(broker, tmp_path, models)
+    lines = tmp_path / "lines.txt"
+    lines.write_text("good\nbad\n", encoding="utf-8")
 
     code, text = said("send", flow.source, str(lines))
     assert code == 1
@@ -296,4 +274,106 @@ def test_commands_do_their_work_with_the_documented_rights(broker, topics, model
     code, text = said("tail", flow.sink, "--json", "--from-beginning", "--limit", "2")
     assert code == 0, text
     code, text = said("deadletters", "list", flow.letters)
+    assert code == 0, text
+    again = ("--model", f"mood={models / 'mood'}", "--from", "1h", "--against", "published")
+    code, text = said("compare", str(flow.file), *again)
+    assert code == 0, text
+
+
+def test_dead_letters_are_replayed_with_the_documented_rights(broker, topics, models, tmp_path):
+    flow = Flow(topics, tmp_path, models)
+    said = saying(broker, tmp_path, models)
+    broker.grant(*flow.rights)
+    topics.send(flow.source, [Sent(b"\xff")])
+    with flow.running(broker.settings("scram")) as ended:
+        topics.read(flow.letters, 1)
+    assert ended == []
+    code, text = said("deadletters", "replay", flow.letters)
+    assert (code, "--group streamer.replay" in text) == (1, True), text
+    broker.grant(
+        Right("TOPIC", flow.letters, "Read"),
+        Right("TOPIC", flow.source, "Write"),
+        Right("GROUP", "streamer.replay", "Read"),
+        Right("TRANSACTIONAL_ID", f"streamer.replay-{flow.letters}", "Write"),
+    )
+    code, text = said("deadletters", "replay", flow.letters)
+    assert (code, text.strip()) == (0, f"1 replayed to {flow.source}"), text
+
+
+@pytest.mark.long
+def test_versions_are_followed_and_promoted_with_the_documented_rights(broker, topics, tmp_path):
+    for number in ("1", "2"):
+        version(tmp_path / "models", "mood", number)
+    deployments, events = topics.make(1), topics.make(1)
+    names = DeploymentSettings(topic=deployments, events_topic=events, decide=False)
+    flow = Flow(topics, tmp_path, tmp_path / "models", "at-least-once", "registry:mood")
+    broker.grant(
+        *flow.rights,
+        Right("TOPIC", deployments, "Read"),
+        Right("TOPIC", events, "Read"),
+        Right("TOPIC", events, "Write"),
+    )
+    said = saying(
+        broker,
+        tmp_path,
+        tmp_path / "models",
+        STREAMER_DEPLOYMENTS__TOPIC=deployments,
+        STREAMER_DEPLOYMENTS__EVENTS_TOPIC=events,
+    )
+    with flow.running(broker.settings("scram"), deployments=names) as ended:
+        topics.send(flow.source, [Sent(b"good")])
+        assert versions(topics.read(flow.sink, 1)) == ["2"]
+        code, text = said("models", "promote", "mood", "1")
+        assert code == 1
+        assert "kafka-acls.sh" in text, "what is missing, by its name"
+        broker.grant(
+            Right("TOPIC", deployments, "Write"),
+            Right("TRANSACTIONAL_ID", f"{deployments}-writer", "Write"),
+        )
+        code, text = said("models", "promote", "mood", "1", "--wait")
+        assert code == 0, text
+        topics.send(flow.source, [Sent(b"good")])
+        assert versions(topics.read(flow.sink, 2)) == ["2", "1"]
+    assert ended == []
+
+
+def versions(answers):
+    return [one.json["predictions"]["predict"]["version"] for one in answers]
+
+
+@pytest.mark.long
+def test_a_sidecar_works_with_the_documented_rights(broker, topics, tmp_path):
+    learning.model(tmp_path / "models", "mood")
+    deployments, events, labels = (topics.make(1) for _ in range(3))
+    flow = Flow(topics, tmp_path, tmp_path / "models", model="registry:mood")
+    file = tmp_path / "retrain.yaml"
+    content = {
+        "model": "registry:mood",
+        "topology": flow.file.name,
+        "labels": {"topic": labels, "delay": "0s"},
+        "set": str(tmp_path / "set"),
+        "strategy": {"kind": "head"},
+    }
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    said = saying(
+        broker,
+        tmp_path,
+        tmp_path / "models",
+        STREAMER_DEPLOYMENTS__TOPIC=deployments,
+        STREAMER_DEPLOYMENTS__EVENTS_TOPIC=events,
+        STREAMER_DEPLOYMENTS__DECIDE="false",
+        STREAMER_HTTP__ENABLED="false",
+    )
+    broker.grant(
+        Right("TOPIC", deployments, "Read"),
+        Right("TOPIC", events, "Read"),
+        Right("TOPIC", events, "Write"),
+        Right("TOPIC", flow.source, "Read"),
+        Right("TOPIC", flow.sink, "Read"),
+        Right("GROUP", "streamer-retrain-mood", "Read"),
+    )
+    code, text = said("retrain", str(file), "--once")
+    assert (code, f"--topic {labels}" in text) == (1, True), text
+    broker.grant(Right("TOPIC", labels, "Read"))
+    code, text = said("retrain", str(file), "--once")
     assert code == 0, text

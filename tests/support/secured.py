@@ -92,15 +92,22 @@ class Secured:
         times = {"session_timeout": "3s", "heartbeat_interval": "1s"}
         return KafkaSettings(**{"ssl_cafile": self.cafile, **times, **given, **changed})
 
-    def grant(self, *rights: Right) -> None:
-        """Give the daemon rights."""
-        made = self.admin.create_acls([_acl(right) for right in rights])
+    def grant(self, *rights: Right, user: str = USER) -> None:
+        """Give the daemon rights, or another user."""
+        made = self.admin.create_acls([_acl(right, user) for right in rights])
         assert not made["failed"], made
 
-    def revoke_all(self) -> None:
+    def restart(self) -> None:
+        """Stop the broker and start it again: every connection is made anew."""
+        self.admin.close()
+        self.kafka.stop()
+        self.kafka.start()
+        self.admin = KafkaAdminClient(bootstrap_servers=self.kafka.bootstrap_servers)
+
+    def revoke_all(self, user: str = USER) -> None:
         """Take all of them away."""
         anything = ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY)
-        theirs = ACLFilter(f"User:{USER}", "*", ACLOperation.ANY, ACLPermissionType.ANY, anything)
+        theirs = ACLFilter(f"User:{user}", "*", ACLOperation.ANY, ACLPermissionType.ANY, anything)
         self.admin.delete_acls([theirs])
 
 
@@ -161,14 +168,14 @@ def _properties(keys: Path, trusted: Path, issuer: str) -> dict[str, str]:
     }
 
 
-def _acl(right: Right) -> ACL:
+def _acl(right: Right, user: str) -> ACL:
     pattern = (
         ACLResourcePatternType.PREFIXED
         if right.name.endswith("*")
         else ACLResourcePatternType.LITERAL
     )
     return ACL(
-        f"User:{USER}",
+        f"User:{user}",
         "*",
         ACLOperation[right.operation.upper()],
         ACLPermissionType.ALLOW,

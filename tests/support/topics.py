@@ -85,6 +85,13 @@ class Topics:
         self._made.append(name)
         return name
 
+    def reconnect(self, admin: KafkaAdminClient) -> None:
+        """Go on with another client, after a restart of the broker."""
+        self._admin = admin
+        if self._producer is not None:
+            self._producer.close()
+            self._producer = None
+
     def own(self, *names: str) -> None:
         """Let topics that somebody else makes go with the test."""
         self._made += names
