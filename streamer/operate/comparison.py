@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from streamer.deployments.intervals import share_interval
@@ -110,8 +110,14 @@ class Comparison:
         """Give counts and examples as plain values."""
         return {
             "steps": {step: counts.summary() for step, counts in sorted(self.counts.items())},
-            "examples": [asdict(change) for change in self.changes],
+            "examples": [_plain(change) for change in self.changes],
         }
+
+
+def _plain(record: Change | Side) -> dict[str, Any]:
+    """Give a record's fields, outputs as they are: a detector's is a list of its own kind."""
+    told = {one.name: getattr(record, one.name) for one in fields(record)}
+    return {name: _plain(one) if isinstance(one, Side) else one for name, one in told.items()}
 
 
 def sides(item: Item, versions: Mapping[str, str]) -> dict[str, Side]:
@@ -151,5 +157,10 @@ def _compared(one: Side, two: Side) -> tuple[bool, float, str]:
 
 def _kind(told: str) -> str:
     """Name a change without its scores, so that like ones are counted together."""
-    words = [word for word in told.split() if not word.replace(".", "", 1).rstrip(",").isdecimal()]
+    words: list[str] = []
+    for word in told.split():
+        if not word.replace(".", "", 1).rstrip(",").isdecimal():
+            words.append(word)
+        elif word.endswith(",") and words:
+            words[-1] += ","
     return " ".join(words)[:120]

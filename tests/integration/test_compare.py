@@ -1,21 +1,31 @@
 """`streamer compare` on a real broker."""
 
+import base64
+import io
 import json
+import shutil
 from html.parser import HTMLParser
+from itertools import islice
+from pathlib import Path
 from time import time
 from uuid import uuid4
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from support import tiny
 from support.daemon import command
 from support.topics import Sent
 from support.versions import picture_version, version
 
+import streamer.demo
 from streamer.config import Settings
 from streamer.config.settings import DeploymentSettings, KafkaSettings
+from streamer.demo.traffic import photos
 from streamer.deployments import Ledger, promoting
 
+DEMO = Path(streamer.demo.__file__).parent
 HOUR_MS = 3_600_000
 
 
@@ -25,8 +35,8 @@ def names():
     return DeploymentSettings(topic=f"deployments-{mark}", events_topic=f"events-{mark}")
 
 
-@pytest.fixture
-def streamer(broker, names, tmp_path):
+@pytest.fixture(name="streamer")
+def command_line(broker, names, tmp_path):
     def call(*arguments: str) -> tuple[int, str]:
         environment = {
             "STREAMER_KAFKA__BOOTSTRAP_SERVERS": broker,
@@ -91,6 +101,10 @@ def test_a_registered_model_is_compared_as_it_is_deployed_not_as_it_is_newest(
     assert code == 0, told
     assert "mood 1 against mood 2" in told
     assert "2 of 2 answers changed" in told
+    code, told = streamer("compare", str(file), "--model", "mood=1", "--from", "1h")
+    assert (code, "mood=1: this version serves already" in told) == (2, True), told
+    code, told = streamer("check", str(file), "--connect")
+    assert (code, "text-classification by mood 1 on" in told) == (0, True), told
 
 
 def test_changed_answers_are_shown_with_their_pictures_and_nothing_from_elsewhere(
@@ -112,6 +126,79 @@ def test_changed_answers_are_shown_with_their_pictures_and_nothing_from_elsewher
     page.feed((tmp_path / "seen.html").read_text())
     assert len(page.sources) == 2  # one example, before and after
     assert all(source.startswith("data:image/jpeg;base64,") for source in page.sources)
+
+
+def test_detectors_and_cascades_are_compared_box_by_box_and_shown(streamer, topics, tmp_path):
+    for name in ("signs", "sign-kind"):
+        shutil.copytree(DEMO / "models" / name / "1", tmp_path / "models" / name / "1")
+        folder = tmp_path / "models" / name / "2"
+        shutil.copytree(folder.with_name("1"), folder)
+        manifest = yaml.safe_load((folder / "model.yaml").read_text()) | {"version": "2"}
+        if name == "signs":  # blind to colours as they are
+            manifest["inputs"]["images"]["channels"] = "RGB"
+        else:  # each kind is called by the name of the next
+            labels = [*manifest["id2label"].values()]
+            manifest["id2label"] = dict(enumerate([*labels[1:], labels[0]]))
+        (folder / "model.yaml").write_text(yaml.safe_dump(manifest))
+    name = topics.make(2)
+    scenes = [sample.value for sample in islice(photos(seed=3), 12)]
+    topics.send(name, [Sent(scene, partition=at % 2) for at, scene in enumerate(scenes)])
+    street = yaml.safe_load((DEMO / "topologies" / "street.yaml").read_text())
+    street |= {"source": {"topics": [name], "format": "image"}, "sink": {"topic": f"{name}.out"}}
+    street["models"] = {name: {"uri": f"models/{name}/1"} for name in street["models"]}
+    street.pop("deadletter")
+    (tmp_path / "street.yaml").write_text(yaml.safe_dump(street))
+    given = ("compare", "street.yaml", "--from", "1h", "--html", "seen.html", "--json", "seen.json")
+
+    code, told = streamer(*given, "--model", "sign-kind=2")
+    assert code == 0, told
+    found = json.loads((tmp_path / "seen.json").read_text())
+    assert found["steps"]["detect"]["changed"] == 0
+    assert found["steps"]["kind"]["changed"] > 0
+    assert all(" → " in kind for kind in found["steps"]["kind"]["changes"])
+    change = found["examples"][0]
+    boxes = [[one["box"] for one in change[side]["output"]] for side in ("before", "after")]
+    assert boxes[0] == boxes[1] != []
+
+    code, told = streamer(*given, "--model", "signs=2")
+    assert code == 0, told
+    found = json.loads((tmp_path / "seen.json").read_text())
+    counts = found["steps"]
+    assert (counts["detect"]["records"], counts["kind"]["records"]) == (12, 12)
+    assert counts["detect"]["changed"] > 0
+    assert counts["kind"]["changed"] > 0  # other boxes, other crops
+    assert any(kind.startswith(("-", "+")) for kind in counts["detect"]["changes"])
+    page = Page()
+    page.feed((tmp_path / "seen.html").read_text())
+    assert len(page.sources) == 2 * len(found["examples"])
+    for example, sources in zip(found["examples"], batched(page.sources), strict=True):
+        at = example["source"]
+        scene = scenes[at["offset"] * 2 + at["partition"]]
+        for side, source in zip(("before", "after"), sources, strict=True):
+            shown, plain = opened(base64.b64decode(source.partition(",")[2])), opened(scene)
+            for entry in example[side]["output"]:
+                assert is_drawn(entry["box"], shown, plain)
+
+
+def opened(content: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(content)).convert("RGB")
+
+
+def batched(sources: list[str]) -> list[tuple[str, str]]:
+    return list(zip(sources[::2], sources[1::2], strict=True))
+
+
+def is_drawn(box: dict[str, int], shown: Image.Image, plain: Image.Image) -> bool:
+    """Whether a box's edges differ more from the picture as it came than the whole does."""
+    scale = shown.width / plain.width
+    apart = np.abs(np.asarray(shown, int) - np.asarray(plain.resize(shown.size), int)).max(axis=2)
+    left, top, right, bottom = (
+        round(box[side] * scale) for side in ("xmin", "ymin", "xmax", "ymax")
+    )
+    frame = np.zeros(apart.shape, bool)
+    frame[top : bottom + 1, left : right + 1] = True
+    frame[top + 3 : bottom - 2, left + 3 : right - 2] = False
+    return bool(apart[frame].mean() > 2 * np.median(apart) + 10)
 
 
 def test_answers_are_compared_with_those_that_were_published(streamer, topics, daemons, tmp_path):

@@ -11,6 +11,7 @@ from streamer.errors import ConfigError
 from streamer.operate.compare import Comparing, compare
 from streamer.operate.comparison import Comparison, Side, published
 from streamer.operate.report import Example, html_report, json_report
+from streamer.postprocess.boxes import Found
 from streamer.records import Image, Text
 
 
@@ -63,6 +64,22 @@ def test_changes_are_counted_by_kind_failures_too_and_kept_up_to_the_limit():
     assert (counts["failed_before"], counts["failed_after"]) == (1, 2)
     assert counts["changes"] == {"a → b": 2, "fails now: infer: non-finite: NaN": 1}
     assert [example["source"]["offset"] for example in told["examples"]] == [1, 2]
+
+
+def test_answers_of_detectors_are_told_as_they_are():
+    def found(label: str, left: int = 1) -> Found:
+        box = {"xmin": left, "ymin": 2, "xmax": left + 8, "ymax": 8}
+        return Found([{"label": label, "score": 0.9, "box": box}], np.zeros((1, 4), np.float32))
+
+    comparison = Comparison(most=2)
+    one, two = Side("signs 1", found("stop")), Side("signs 2", found("yield"))
+    comparison.add(record(0), {"detect": one}, {"detect": two})
+    [example] = json.loads(json_report(ABOUT, comparison.as_object()["examples"]))["examples"]
+    assert (example["told"], example["step"]) == ("stop 0.90 → yield 0.90", "detect")
+    two = Side("signs 2", Found([*found("yield"), *found("no", 40)], np.zeros((2, 4), np.float32)))
+    comparison.add(record(1), {"detect": one}, {"detect": two})
+    assert set(comparison.counts["detect"].kinds) == {"stop → yield", "stop → yield, +1 no"}
+    assert example["before"] == {"version": "signs 1", "output": found("stop"), "error": None}
 
 
 def test_only_steps_that_were_published_are_compared():
