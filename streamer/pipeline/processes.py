@@ -165,7 +165,10 @@ class Supervisor:
 
     def _environment(self, number: int, port: int) -> Mapping[str, str]:
         """Give each a name and a port of its own, and its share of the memory."""
+        member = self._settings.kafka.group_instance_id
+        static = {"STREAMER_KAFKA__GROUP_INSTANCE_ID": f"{member}-{number}"} if member else {}
         return {
+            **static,
             "STREAMER_INSTANCE": f"{self._settings.instance}-{number}",
             "STREAMER_HTTP__HOST": _HOST,
             "STREAMER_HTTP__PORT": str(port),

@@ -116,3 +116,14 @@ def test_a_signal_is_handed_on_and_all_may_finish(tmp_path):
     )
     code, _ = run(listens + "time.sleep(60)", listens + asks)
     assert code == 0
+
+
+def test_each_has_a_name_a_port_and_a_share_of_its_own():
+    settings = Settings(
+        instance="pod-3", kafka={"group_instance_id": "pod-3"}, line={"memory": "1GiB"}
+    )
+    told = [Supervisor([], settings, None, 4)._environment(n, 9000 + n) for n in range(2)]
+    assert [one["STREAMER_INSTANCE"] for one in told] == ["pod-3-0", "pod-3-1"]
+    assert [one["STREAMER_KAFKA__GROUP_INSTANCE_ID"] for one in told] == ["pod-3-0", "pod-3-1"]
+    assert [one["STREAMER_HTTP__PORT"] for one in told] == ["9000", "9001"]
+    assert {one["STREAMER_LINE__MEMORY"] for one in told} == {str(2**28)}
