@@ -103,7 +103,7 @@ def fit_head(
     judged = validation if len(validation.targets) else train
     seen = _seen(train.targets)
     starts = [("champion", _scaled(prior, labels, middle, spread))] if prior is not None else []
-    if prior is None or seen == labels:
+    if prior is None or (seen == labels and prior.weights.any()):
         width = train.features.shape[1]
         starts.append(("zero", Linear(np.zeros((labels, width)), np.zeros(labels))))
     best: tuple[float, Linear] | None = None

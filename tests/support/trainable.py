@@ -92,6 +92,40 @@ def bert(
     return _written(folder, network, labels, told)
 
 
+def yolos(folder: Path, labels: Sequence[str], side: int = 64) -> Version:
+    """A YOLOS of two tiny layers, untrained."""
+    import transformers
+
+    torch.manual_seed(0)
+    config = transformers.YolosConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        image_size=[side, side],
+        patch_size=16,
+        num_detection_tokens=8,
+        num_labels=len(labels),
+    )
+    network = Network(
+        transformers.YolosForObjectDetection(config).eval(),
+        config.to_dict(),
+        _graph(
+            {"pixel_values": (None, 3, side, side)},
+            {"logits": (None, None, None), "pred_boxes": (None, None, 4)},
+        ),
+        False,  # noqa: FBT003 - not one of the project's own
+        "transformers",
+    )
+    image = {"kind": "image", "size": {"height": side, "width": side}, "rescale_factor": 1 / 255}
+    told = {
+        "task": "object-detection",
+        "inputs": {"pixel_values": image},
+        "outputs": {"logits": {"decode": "detr"}, "pred_boxes": {"decode": "boxes"}},
+    }
+    return _written(folder, network, labels, told)
+
+
 def scenes(count: int, seed: int, side: int = 64) -> list[lessons.Told]:
     """Pictures with one or two discs and squares, and where these are."""
     import cv2

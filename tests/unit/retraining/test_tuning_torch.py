@@ -166,6 +166,22 @@ def test_a_detector_learns_from_boxes(tmp_path):
     assert challenger.parity < 1e-4
 
 
+def test_a_detector_of_transformers_learns_from_boxes_and_takes_a_new_label(tmp_path):
+    from safetensors.numpy import load_file
+
+    champion = trainable.yolos(tmp_path / "yolos", ("disc",))
+    parts = [trainable.scenes(count, seed) for seed, count in enumerate((48, 8, 8))]
+    lesson = lessons.lesson(*parts, known=("disc",), form="boxes")
+    challenger, _, _ = tried_out(lesson, champion, tmp_path / "new", epochs=3, augment=False)
+    assert list(challenger.version.manifest.id2label.values()) == ["disc", "square"]
+    assert challenger.parity < 1e-4
+    losses = [one["train"] for one in challenger.tried]
+    assert losses[-1] < losses[0]
+    weights = load_file(challenger.version.folder / "trainable" / "model.safetensors")
+    rows = [w.shape[0] for n, w in weights.items() if "class_labels_classifier.layers.2" in n]
+    assert rows == [3, 3]  # two labels, and what stands for nothing
+
+
 def test_tokens_are_learnt_by_a_transformer(tmp_path):
     draw = random.Random(1)
 
