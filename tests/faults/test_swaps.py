@@ -72,12 +72,12 @@ def test_what_is_wrong_with_a_version_keeps_it_out_and_is_told(site):
         failed = {e["version"]: e["reason"] for e in there.said() if e.get("outcome") == "failed"}
         assert all(reason in failed[number] for number, reason in told.items())
         there.promote("1")
-        for number, reason in told.items():  # on trial they are taken back at once, by the rules
+        for number in ("3", "5"):  # on trial they are taken back at once, by the rules
             canary(there, number)
             eventually(lambda: on_trial(there) is None, f"{number} is taken back")
             change = Ledger(there.settings).history("moods")[-1]
             assert (change.action, change.by.split(",")[0]) == ("rollback", "the rules")
-            assert reason in change.reason
+            assert told[number] in change.reason
             assert there.serving(daemon) == "1"
         found = there.flow.finished()
         assert found.exactly_once, str(found)
