@@ -141,6 +141,8 @@ def load_network(version: Version, labels: Sequence[str], old: int, *, fresh: bo
     except ImportError as error:
         raise ConfigError("to learn on weights install: pip install 'streamer[torch]'") from error
     own = config.get("model_type") == OWN
+    make: Callable[[int], Any]
+    load: Callable[[], Any]
     if own:
         origin = f"torch {torch.__version__}"
         make = partial(_own, config)
