@@ -1,14 +1,16 @@
 """`streamer demo`: broker, topics, models, topologies and traffic in one process."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from itertools import zip_longest
+from itertools import count, cycle, islice
 from pathlib import Path
+from secrets import token_hex
+from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from time import monotonic, sleep
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
@@ -18,6 +20,7 @@ from streamer.config.settings import HttpSettings
 from streamer.dashboard import Board, served
 from streamer.demo import traffic
 from streamer.demo.collect import Collector
+from streamer.demo.loop import Loop, Prepared, missing, prepared, running
 from streamer.demo.summary import details, summary, totals
 from streamer.demo.traffic import Sample, sample_traffic
 from streamer.embedded import EmbeddedKafka
@@ -29,7 +32,11 @@ _HERE = Path(__file__).parent
 _TOPOLOGIES = [
     _HERE / "topologies" / f"{name}.yaml" for name in ("street", "intents", "similarity")
 ]
+_INTENTS = 1
 _PARTITIONS = 4
+_TICK_S = 0.2
+_A_TICK = 8
+_BAD_EVERY = 40
 _ANSWER_WITHIN_S = 120.0
 _START_WITHIN_S = 120.0
 
@@ -52,9 +59,14 @@ def run_demo(settings: Settings, *, once: bool, console: Console | None = None) 
         )
         page = settings.http  # the page is where one looks; the daemon's own endpoints move aside
         settings = settings.model_copy(update={"http": page.model_copy(update={"port": 0})})
-        daemon = Daemon(_TOPOLOGIES, settings)
+        learns = None if once else stack.enter_context(_learns(settings, console))
+        topologies = list(_TOPOLOGIES)
+        if learns is not None:
+            settings = learns.settings
+            topologies[_INTENTS] = learns.intents
+        daemon = Daemon(topologies, settings)
         topics = _outputs(daemon)
-        _create_topics(settings, topics)
+        _create_topics(settings, [*topics, *topics.values(), *(learns.topics if learns else ())])
         stack.enter_context(_running(daemon, console))
         reader = stack.enter_context(Reader(settings.kafka))
         partitions = [p for topic in topics for p in reader.partitions(topic)]
@@ -63,7 +75,8 @@ def run_demo(settings: Settings, *, once: bool, console: Console | None = None) 
         if once:
             return _once(settings, daemon, collector, console)
         stack.enter_context(_page(daemon, settings, page, console))
-        return _on_and_on(settings, daemon, collector, console)
+        loop = None if learns is None else stack.enter_context(running(learns, console))
+        return _on_and_on(settings, daemon, collector, console, loop)
 
 
 @contextmanager
@@ -91,10 +104,23 @@ def _outputs(daemon: Daemon) -> dict[str, str]:
     return topics
 
 
-def _create_topics(settings: Settings, topics: dict[str, str]) -> None:
+def _create_topics(settings: Settings, topics: Iterable[str]) -> None:
     with Admin(settings.kafka) as admin:
-        for topic in sorted({*topics, *topics.values()}):
+        for topic in sorted(set(topics)):
             admin.create(topic, _PARTITIONS)
+
+
+@contextmanager
+def _learns(settings: Settings, console: Console) -> Iterator[Prepared | None]:
+    """Let `intents` begin with a version that knows little, where a sidecar can teach it more."""
+    absent = missing()
+    if absent is not None:
+        console.print(f"Nothing is learnt: {absent} missing; pip install 'streamer[cpu,retrain]'")
+        yield None
+        return
+    alone = "bootstrap_servers" not in settings.kafka.model_fields_set
+    with TemporaryDirectory(prefix="streamer-demo-") as folder:
+        yield prepared(settings, _HERE, Path(folder), "" if alone else f"-{token_hex(4)}")
 
 
 @contextmanager
@@ -167,7 +193,13 @@ def _once(settings: Settings, daemon: Daemon, collector: Collector, console: Con
     return totals(collector, samples, console)
 
 
-def _on_and_on(settings: Settings, daemon: Daemon, collector: Collector, console: Console) -> int:
+def _on_and_on(
+    settings: Settings,
+    daemon: Daemon,
+    collector: Collector,
+    console: Console,
+    loop: Loop | None,
+) -> int:
     """Send a steady stream and show what comes back, until interrupted."""
     ended = Event()
     previous = signal.signal(signal.SIGTERM, lambda *_: ended.set())
@@ -176,28 +208,48 @@ def _on_and_on(settings: Settings, daemon: Daemon, collector: Collector, console
         topic: producer.partitions(topic)
         for topic in (traffic.PHOTOS, traffic.MESSAGES, traffic.PAIRS)
     }
-    streams = zip_longest(traffic.photos(1), traffic.messages(1), traffic.pairs())
-    began, number = monotonic(), 0
+    began = monotonic()
     console.print("Traffic: a steady stream; Ctrl-C ends it")
     try:
         with Live(Table(), console=console, refresh_per_second=2) as live:
-            while not ended.is_set():
-                for sample in next(streams):
-                    collector.sent_at[number] = monotonic()
-                    _send(producer, sample, number, partitions)
-                    number += 1
-                if number % 120 == 0:
-                    bad = traffic.bad_ones()[number // 120 % 6]
-                    _send(producer, bad, number, partitions)
-                    collector.sent_at[number] = monotonic()
-                    number += 1
-                until = monotonic() + 0.2
-                while monotonic() < until:
-                    collector.poll(0.05)
-                live.update(summary(collector, [], daemon.status(), monotonic() - began))
+            for number, sample in enumerate(_stream()):
+                if ended.is_set():
+                    break
+                collector.sent_at[number] = monotonic()
+                if loop is not None:
+                    loop.sent(number, sample)
+                _send(producer, sample, number, partitions)
+                if number % _A_TICK == 0:
+                    _take(collector, loop)
+                    table = summary(collector, [], daemon.status(), monotonic() - began)
+                    live.update(table if loop is None else Group(table, loop.table()))
     except KeyboardInterrupt:
         console.print("ending …")
     finally:
         signal.signal(signal.SIGTERM, previous)
         producer.close()
+    if loop is not None:
+        console.print(loop.summary())
     return 0
+
+
+def _stream() -> Iterator[Sample]:
+    """Give the steady stream: each tick a picture, a pair, messages, now and then a bad record."""
+    photos, messages, pairs = traffic.photos(1), traffic.messages(1), traffic.pairs()
+    bad = cycle(traffic.bad_ones())
+    for tick in count(1):
+        yield next(photos)
+        yield next(pairs)
+        yield next(bad) if tick % _BAD_EVERY == 0 else next(messages)
+        yield from islice(messages, _A_TICK - 3)
+
+
+def _take(collector: Collector, loop: Loop | None) -> None:
+    """Take what comes for the time of a tick."""
+    until = monotonic() + _TICK_S
+    while monotonic() < until:
+        for record in collector.poll(0.05):
+            if loop is not None:
+                loop.answered(record)
+    if loop is not None:
+        loop.poll()

@@ -18,12 +18,18 @@ _SIZES = ((320, 320), (480, 360), (640, 480), (800, 600))
 
 @dataclass(frozen=True)
 class Sample:
-    """A record to be sent; `bad` says why no answer but a dead letter is expected."""
+    """A record to be sent.
+
+    Attributes:
+        bad: why no answer but a dead letter is expected.
+        truth: what a message is about.
+    """
 
     topic: str
     key: str
     value: bytes | None
     bad: str | None = None
+    truth: str | None = None
 
     def record(self, number: int) -> OutRecord:
         """Give the Kafka record, the `number`-th of all."""
@@ -52,7 +58,8 @@ def photos(seed: int) -> Iterator[Sample]:
 def messages(seed: int) -> Iterator[Sample]:
     """Give support messages, without end."""
     for number, message in enumerate(traffic(seed)):
-        yield Sample(MESSAGES, f"customer-{number % 50}", message.text.encode())
+        key, value = f"customer-{number % 50}", message.text.encode()
+        yield Sample(MESSAGES, key, value, truth=message.label)
 
 
 def pairs() -> Iterator[Sample]:

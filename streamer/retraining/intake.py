@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -35,6 +34,8 @@ from streamer.retraining.place import Place as Folder
 from streamer.retraining.store import Store
 from streamer.retraining.topics import Outlet, Topic
 
+_GATHER_S = 1.0
+_MOST_GATHERED = 1000
 ANSWER_OF = {
     "image-classification": "label",
     "text-classification": "label",
@@ -43,14 +44,6 @@ ANSWER_OF = {
     "token-classification": "entities",
 }
 """By task, what its labels have."""
-
-
-@dataclass(frozen=True)
-class Told:
-    """What became of the labels of one turn."""
-
-    rows: int = 0
-    withdrawn: tuple[Row, ...] = ()
 
 
 class Intake:
@@ -106,6 +99,7 @@ class Intake:
         self._captured = captured
         self._outlet = Outlet(settings)
         self._asked = Asked(folder, self._predictions.ends()) if self._requests else None
+        self._wanted: tuple[dict[int, int], dict[int, int]] | None = None
         for row in labelled.living():
             self._join(row)
 
@@ -137,15 +131,18 @@ class Intake:
         self._set.counts["requested"] += len(requests)
         return count
 
-    def labels(self) -> Told:
+    def labels(self) -> list[Row]:
         """Take the labels that have come into the set; they are on the disk when this ends.
+
+        Returns:
+            What was withdrawn.
 
         Raises:
             BrokerError: Kafka does not answer; nothing of the turn was written.
         """
-        records = self._labels.poll()
+        records = self._labels.gather(_GATHER_S, _MOST_GATHERED)
         if not records:
-            return Told()
+            return []
         sequence = self._store.sequence + 1
         rows: list[Row] = []
         letters: list[OutRecord] = []
@@ -164,11 +161,20 @@ class Intake:
         self._outlet.send(letters)
         self._set.counts["read"] += len(records)
         self._store.append(rows, self._labels.positions(), dict(self._set.counts))
-        return Told(len(rows), tuple(withdrawn))
+        return withdrawn
 
     def caught_up(self) -> bool:
-        """Whether all predictions and labels there are have been read."""
-        return self._predictions.at_end() and self._labels.at_end()
+        """Whether all that was there when this was asked first has been read.
+
+        What came since doesn't count: with labels that come all the time there would be no end.
+        """
+        if self._wanted is None:
+            self._wanted = self._predictions.ends(), self._labels.ends()
+        predictions, labels = self._wanted
+        done = self._predictions.has_read(predictions) and self._labels.has_read(labels)
+        if done:
+            self._wanted = None
+        return done
 
     def close(self) -> None:
         """Close the connections."""

@@ -1,7 +1,7 @@
 """Topics that the sidecar reads on from where it was, and writes to."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from streamer.broker import Admin, Pending, Producer, Reader, partition_for
 from streamer.config import Settings
@@ -47,6 +47,16 @@ class Topic:
         """Give what has come."""
         return list(self._reader.poll(timeout))
 
+    def gather(self, within: float, most: int) -> list[Record]:
+        """Give what has come and, as long as more comes, what follows it shortly."""
+        until = time.monotonic() + within
+        found: list[Record] = []
+        while True:
+            came = self.poll()
+            found += came
+            if not came or len(found) >= most or time.monotonic() > until:
+                return found
+
     def positions(self) -> dict[int, int]:
         """Give the offsets read next."""
         return {one.partition: self._reader.position(one) for one in self.partitions}
@@ -55,10 +65,9 @@ class Topic:
         """Give the offsets behind the last records."""
         return {at.partition: end for at, end in self._reader.ends(self.partitions).items()}
 
-    def at_end(self) -> bool:
-        """Whether all there is has been read."""
-        ends = self._reader.ends(self.partitions)
-        return all(self._reader.position(one) >= ends[one] for one in self.partitions)
+    def has_read(self, ends: Mapping[int, int]) -> bool:
+        """Whether all before these offsets has been read."""
+        return all(at >= ends.get(partition, 0) for partition, at in self.positions().items())
 
     def close(self) -> None:
         """Close the connections."""

@@ -33,6 +33,7 @@ _TELL_EVERY_S = 5.0
 _WINDOW_S = 7 * 86_400.0
 _COMPACT_AFTER = 200
 _DRIFT_EVERY = 50
+_DROP_EVERY_S = 10.0
 
 
 class Owner(Protocol):
@@ -136,6 +137,7 @@ class Work:
         self._told = 0.0
         self._untidy = 0
         self._looked_at = 0
+        self._asked_at = 0.0
 
     def go(self) -> None:
         """Take in what comes and begin runs that are due, until the lease or the wish is gone."""
@@ -145,14 +147,14 @@ class Work:
             self._sidecar.check()
             self._intake.answers()
             before = self._store.sequence
-            told = self._intake.labels()
+            withdrawn = self._intake.labels()
             self._untidy += self._store.sequence - before
-            self._forget(told.withdrawn)
+            self._forget(withdrawn)
             if time.monotonic() - self._told > _TELL_EVERY_S:
                 self._tell()
             if self._untidy >= _COMPACT_AFTER:
                 self._compact()
-            if told.rows or not self._intake.caught_up():
+            if not self._intake.caught_up():
                 continue
             why = self._due()
             if why is not None:
@@ -175,6 +177,9 @@ class Work:
         )
 
     def _dropped(self) -> str | None:
+        if self._asked_at and time.monotonic() - self._asked_at < _DROP_EVERY_S:
+            return None
+        self._asked_at = time.monotonic()
         deployment = self._shop.deployed()
         if deployment is None:
             return None

@@ -4,6 +4,8 @@ import io
 import json
 import subprocess
 import sys
+import time
+from threading import Event, Thread
 
 import pyarrow.parquet as pq
 import pytest
@@ -16,10 +18,10 @@ from streamer.labels.requests import draw
 _MESSAGES = 400
 
 
-def labels_of(world, answer=None):
+def labels_of(world, **more):
     """A label of each message, in the order of the topic."""
     return [
-        learning.label_of(world.source_of(got), answer or world.truth_of(got.value))
+        learning.label_of(world.source_of(got), world.truth_of(got.value), **more)
         for got in world.topics.read(world.source)
     ]
 
@@ -180,3 +182,56 @@ def test_people_are_asked_about_a_random_share_and_the_least_certain_once_each_a
         assert step["output"][0]["score"] <= low
         assert one["answered"] == step["output"][0]["label"]
     assert all("timestamp" in one["ref"] and one["step"] for one in asked)
+
+
+@pytest.mark.timeout(300)
+def test_a_run_begins_when_live_accuracy_has_surely_dropped_and_not_before(world):
+    world.configure(trigger={"labels": 1_000_000, "accuracy_drop": True})
+    world.serve_first()
+    hours = [int(time.time() * 1000) - ago * 3_600_000 for ago in (5, 3)]
+    for at in hours:
+        world.send(100, timestamp=at)
+    wrong = dict(zip(learning.LABELS, reversed(learning.LABELS), strict=True))
+
+    def answer(got) -> str:
+        truth = world.truth_of(got.value)
+        late = got.timestamp >= hours[1]
+        return wrong[truth] if late and got.offset % 2 else truth
+
+    world.predict(answer=answer)
+    labels = labels_of(world, reason="random")
+    half = [one for one in labels if json.loads(one.value)["ref"]["timestamp"] < hours[1]]
+    world.topics.send(world.labels, half)
+    world.work()
+    assert world.runs() == []
+    world.topics.send(world.labels, [one for one in labels if one not in half])
+    world.work()
+    [run] = world.runs()
+    assert run.why.startswith("live accuracy of version 1 fell from 100.0% to ")
+    [live] = world.status()["live"].values()
+    assert live["random_labelled"] == live["answered"] == 200
+    assert live["random_coverage"] == live["coverage"] == 1.0
+    assert 0.6 < live["accuracy"] < 0.9
+
+
+@pytest.mark.timeout(300)
+def test_labels_that_never_stop_coming_keep_no_run_from_beginning(world):
+    world.serve_first()
+    world.send(100)
+    labels = labels_of(world)
+    world.topics.send(world.labels, labels)
+    ended = Event()
+
+    def go_on() -> None:
+        while not ended.is_set():
+            world.topics.send(world.labels, labels[:3])
+            ended.wait(0.02)
+
+    sending = Thread(target=go_on)
+    sending.start()
+    try:
+        world.work(now=True, give_up_after=90)
+    finally:
+        ended.set()
+        sending.join()
+    assert [run.why for run in world.runs()] == ["asked for"]

@@ -146,12 +146,18 @@ class World:
         """What the last sidecar that worked in this process has told last."""
         return self._status
 
-    def predict(self, score: Callable[[], float] = lambda: 0.5, version: str = "1") -> int:
+    def predict(
+        self,
+        score: Callable[[], float] = lambda: 0.5,
+        version: str = "1",
+        answer: Callable[[Got], str] | None = None,
+    ) -> int:
         """Write an answer of a version for each message there is, as a daemon would."""
+        says = answer or (lambda _: self.draw.choice(learning.LABELS))
         [step] = planned(self.file, self.settings()).topology.steps
         answers = []
         for got in self.topics.read(self.source):
-            best = [{"label": self.draw.choice(learning.LABELS), "score": score()}]
+            best = [{"label": says(got), "score": score()}]
             told = {"model": self.model, "version": version, "output": best}
             content = {"source": self.source_of(got), "predictions": {step: told}}
             answers.append(Sent(json.dumps(content).encode(), got.key))
@@ -212,10 +218,17 @@ class World:
             one.kill()
             sys.stdout.write(f"--- a sidecar's log ends with\n{one.text[-6000:]}\n")
 
-    def send(self, count: int, labels: tuple[str, ...] = learning.LABELS) -> list[str]:
+    def send(
+        self,
+        count: int,
+        labels: tuple[str, ...] = learning.LABELS,
+        timestamp: int | None = None,
+    ) -> list[str]:
         """Send messages, round-robin over the partitions; note what each is about."""
         truths = [self.draw.choice(labels) for _ in range(count)]
-        sent = [Sent(learning.message(one, self.draw).encode()) for one in truths]
+        sent = [
+            Sent(learning.message(one, self.draw).encode(), timestamp=timestamp) for one in truths
+        ]
         self.topics.send(self.source, sent)
         return truths
 
