@@ -95,8 +95,9 @@ def dropped(
 def drifted(reference: NDArray[np.float32], recent: NDArray[np.float32]) -> str | None:
     """Say along which direction recent features are not like those before; None if they are.
 
-    The main directions of the reference (principal components), each tested by Kolmogorov-Smirnov,
-    at a level that allows for their number (Bonferroni).
+    The main directions of the reference (principal components), and the one in which the means of
+    every other example are apart, looked for among the others. Each is tested by
+    Kolmogorov-Smirnov, at a level that allows for their number (Bonferroni).
 
     Raises:
         ConfigError: scipy is not installed.
@@ -109,12 +110,26 @@ def drifted(reference: NDArray[np.float32], recent: NDArray[np.float32]) -> str 
         return None
     middle = reference.mean(axis=0)
     _, _, directions = np.linalg.svd(reference - middle, full_matrices=False)
-    count = min(_DIRECTIONS, len(directions))
-    for number, direction in enumerate(directions[:count]):
-        found = stats.ks_2samp((reference - middle) @ direction, (recent - middle) @ direction)
-        if found.pvalue < _DRIFT_ALPHA / count:
+    pairs = [
+        (f"direction {number}", (reference - middle) @ one, (recent - middle) @ one)
+        for number, one in enumerate(directions[:_DIRECTIONS], 1)
+    ]
+    pairs.append(("the difference of means", *_apart(reference, recent)))
+    for name, before, now in pairs:
+        found = stats.ks_2samp(before, now)
+        if found.pvalue < _DRIFT_ALPHA / len(pairs):
             return (
-                f"inputs have drifted: along direction {number + 1} of their features the newest "
-                f"{len(recent)} examples are apart by {found.statistic:.2f} (p {found.pvalue:.1g})"
+                f"inputs have drifted: along {name} of their features the newest {len(recent)} "
+                f"examples are apart by {found.statistic:.2f} (p {found.pvalue:.1g})"
             )
     return None
+
+
+def _apart(
+    reference: NDArray[np.float32], recent: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Look for a direction with one half of the examples, and give the other half along it."""
+    spread = reference[::2].var(axis=0)
+    shift = recent[::2].mean(axis=0) - reference[::2].mean(axis=0)
+    direction = shift / (spread + spread.mean() + 1e-12)
+    return reference[1::2] @ direction, recent[1::2] @ direction

@@ -235,3 +235,24 @@ def test_labels_that_never_stop_coming_keep_no_run_from_beginning(world):
         ended.set()
         sending.join()
     assert [run.why for run in world.runs()] == ["asked for"]
+
+
+@pytest.mark.timeout(300)
+def test_a_run_begins_when_what_comes_is_unlike_what_was_there_and_its_report_says_so(world):
+    world.configure(trigger={"labels": None, "drift": True})
+    world.serve_first()
+    world.send(300)
+    world.label_all()
+    world.work(now=True)
+    assert world.report(1)["drift"] == "none was found"
+    world.send(100)  # of the same kind
+    world.label_all()
+    world.work()
+    assert len(world.runs()) == 1
+    world.send(200, labels=("invoice",))
+    world.label_all()
+    world.work()
+    second = world.runs()[-1]
+    assert second.number == 2
+    assert second.why.startswith("inputs have drifted")
+    assert world.report(2)["drift"].startswith("inputs have drifted")

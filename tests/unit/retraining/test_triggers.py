@@ -83,3 +83,25 @@ def test_drift_is_told_of_features_that_moved_and_not_of_those_that_stayed():
     assert drifted(before, same) is None
     assert "inputs have drifted" in drifted(before, moved)
     assert drifted(before[:10], moved) is None
+
+
+def test_a_small_shift_of_many_features_is_drift_though_no_main_direction_shows_it():
+    rng = np.random.default_rng(0)
+    loud = np.array([9.0] * 20 + [1.0] * 80)
+    before = (rng.normal(size=(300, 100)) * loud).astype(np.float32)
+    after = (rng.normal(size=(200, 100)) * loud + 0.35 * (loud == 1)).astype(np.float32)
+    told = drifted(before, after)
+    assert told is not None
+    assert "the difference of means" in told
+
+
+def test_without_drift_one_look_in_a_thousand_tells_of_some():
+    rng = np.random.default_rng(1)
+    told = [
+        drifted(
+            rng.normal(size=(150, 30)).astype(np.float32),
+            rng.normal(size=(80, 30)).astype(np.float32),
+        )
+        for _ in range(150)
+    ]
+    assert sum(one is not None for one in told) <= 1
