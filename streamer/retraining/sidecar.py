@@ -165,7 +165,7 @@ class Sidecar:
     @property
     def url(self) -> str | None:
         """Where its metrics and its status are."""
-        return self._endpoints.url if self._endpoints is not None else None
+        return self._endpoints.advertised if self._endpoints is not None else None
 
     def tell(self, status: dict[str, Any]) -> None:
         """Show how things are."""
