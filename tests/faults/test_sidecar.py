@@ -1,5 +1,6 @@
 """kill -9 of the sidecar at each of its steps: nothing half done is seen, and no label is lost."""
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -93,7 +94,9 @@ def test_a_sidecar_killed_at_any_of_its_steps_loses_nothing_and_serves_nothing_h
     steps = log.read_text().splitlines()
     versions = ["1", checked(world, withdrawn, ["1"])]
     seen = set()
-    number = 0
+    # A run of it may be cut in several: STREAM_KILL_FROM=30 goes on where another has ended.
+    number = int(os.environ.get("STREAM_KILL_FROM", "1")) - 1
+    first = number == 0
     while True:
         number += 1
         shutil.rmtree(world.folder / "set")
@@ -103,10 +106,12 @@ def test_a_sidecar_killed_at_any_of_its_steps_loses_nothing_and_serves_nothing_h
         code = sidecar.process.wait(120)
         seen.add(log.read_text().splitlines()[-1].partition(" ")[2])
         versions.append(checked(world, withdrawn, versions))
+        sys.stdout.write(f"{number}: {code}\n")
         if code == 0:
             break
         assert code == -9, sidecar.text[-3000:]
     sys.stdout.write(f"killed at {number - 1} steps; without a kill there are {len(steps)}\n")
     assert number > len(steps) * 0.9
-    for kind in ("shards/", "runs/000001/run.json", "models/", "looks/", "deploying", "deployed"):
+    kinds = ("models/", "deploying", "deployed")
+    for kind in ("shards/", "runs/000001/run.json", "looks/", *kinds) if first else kinds:
         assert any(kind in step for step in seen), kind
