@@ -101,7 +101,7 @@ class Teller:
         self._now = self._now.model_copy(update={"run": run, "why": why})
         if sys.stderr.isatty():
             self._bar = _bar(f"run {run}")
-        self.reaches("learns")
+        self.reaches("cuts")
 
     def reaches(self, stage: Stage) -> None:
         """A run comes to a stage."""

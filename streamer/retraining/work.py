@@ -28,7 +28,7 @@ from streamer.retraining.triggers import dropped, due
 from streamer.retraining.workshop import NotNowError, Workshop
 from streamer.telemetry.retraining import RetrainingMetrics
 
-_LOOK_EVERY_S = 1.0
+_AGAIN_S = 10.0
 _TELL_EVERY_S = 5.0
 _WINDOW_S = 7 * 86_400.0
 _COMPACT_AFTER = 200
@@ -138,10 +138,12 @@ class Work:
         self._untidy = 0
         self._looked_at = 0
         self._asked_at = 0.0
+        self._not_before = 0.0
 
     def go(self) -> None:
         """Take in what comes and begin runs that are due, until the lease or the wish is gone."""
         self._shop.settle()
+        self._teller.ends()
         self._forget(self._unforgotten)
         while True:
             self._sidecar.check()
@@ -164,6 +166,8 @@ class Work:
                 return
 
     def _due(self) -> str | None:
+        if time.monotonic() < self._not_before:
+            return None
         if self._sidecar.asked.is_set():
             return "asked for"
         return due(
@@ -207,7 +211,7 @@ class Work:
             self._sidecar.asked.clear()
         except NotNowError as error:
             self._log.info("no run now", reason=str(error))
-            time.sleep(_LOOK_EVERY_S)
+            self._not_before = time.monotonic() + _AGAIN_S
         finally:
             self._sidecar.metrics.ended(self._file.name, verdict)
             self._teller.ends()

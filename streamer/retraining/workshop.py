@@ -129,7 +129,6 @@ class Workshop:
         if self.runs.looks >= self._file.gate.max_looks:
             self._log.info("the held-out records are used up; newer ones are held out from now on")
             self.runs.retire(store.sequence)
-        self._reaches("cuts")
         last = self.runs.last()
         names = champion.manifest.id2label
         lesson = cut(

@@ -1,6 +1,7 @@
 """The loop closes: labels for a daemon's own answers make a better version, and it serves."""
 
 from functools import partial
+from itertools import groupby
 
 import pytest
 import yaml
@@ -125,6 +126,17 @@ def test_what_has_passed_is_rolled_out_as_the_file_says_or_waits_for_a_person(wo
     world.label_all()
     world.configure(trigger={"labels": 400}, rollout={"mode": "canary", "share": "25%"})
     world.work()
+    # The events topic tells how far it came, under the key of which the last stands.
+    told = [
+        one.json
+        for one in world.topics.read(world.environment["DEPLOYMENTS__EVENTS_TOPIC"])
+        if one.key == f"retraining/{world.model}".encode()
+    ]
+    stages = [stage for stage, _ in groupby(told, key=lambda one: one["stage"])]
+    assert stages == ["collects", "cuts", "learns", "compares", "writes", "deploys", "collects"]
+    assert {one["run"] for one in told if one["stage"] == "learns"} == {1}
+    assert (told[-1]["taken"], told[-1]["due_at"], told[-1]["run"]) == (400, 800, None)
+    assert told[-1]["last"].startswith("promote: gain")
     canary = ledger.read()[world.model]
     assert (canary.champion, canary.candidate, canary.mode) == ("1", "2", "canary")
     assert canary.shares == {"2": 0.25}
