@@ -28,6 +28,7 @@ _MOST_LABELS = 40
 _OF_ACCURACY = ("accuracy", "balanced_accuracy", "nll")
 _RIGHT, _GIVEN = (80, 175, 76), (54, 67, 244)  # BGR: what is right, what was answered
 _SHOWN_FROM = 0.3
+NOT_REGISTERED = "not registered"
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 68rem; padding: 0 1rem;
@@ -106,7 +107,7 @@ def _overview(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = [
         ("why it was begun", told["why"]),
         ("champion", told["champion"]),
-        ("challenger", told["version"] or "not registered"),
+        ("challenger", told["version"] or NOT_REGISTERED),
         ("began, ended", f"{told['began']}, {told['ended'] or ''}"),
     ]
     if "interval" in gate:

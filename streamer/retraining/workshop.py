@@ -27,7 +27,8 @@ from streamer.retraining.learner import Challenger, Learner, TooLittleError
 from streamer.retraining.lesson import Lesson, cut, part_of
 from streamer.retraining.place import Place
 from streamer.retraining.progress import Stage
-from streamer.retraining.report import html_report, json_report, written
+from streamer.retraining.report import json_report
+from streamer.retraining.reported import name_version, write_report
 from streamer.retraining.runner import OutOfTimeError
 from streamer.retraining.runs import KILLED, Run, Runs, now
 from streamer.retraining.store import Store
@@ -182,17 +183,16 @@ class Workshop:
 
     def settle(self) -> None:
         """End runs that were killed: those that wrote a version go on, the others are over."""
-        for killed in self.runs.open():
-            run = killed
+        for run in self.runs.open():
             version = run.version or self._written_by(run)
-            if version is None:
+            if version is None and run.stage != "registered":
                 reason = f"it was ended at '{run.stage}', before it had written a version"
                 self.runs.keep(run, stage="done", verdict=KILLED, reasons=(reason,), ended=now())
                 self._log.warning("a run was killed, and is over", run=run.number, stage=run.stage)
                 continue
             self._log.info("goes on with a run that was killed", run=run.number, version=version)
-            run = self.runs.keep(run, stage="registered", version=version)
-            self._ended(run)
+            going_on = self.runs.keep(run, stage="registered", version=version)
+            self._ended(name_version(self._place, going_on) if version else going_on)
 
     def _worked(
         self, run: Run, lesson: Lesson, champion: Version, folder: Path, check: Callable[[], None]
@@ -231,18 +231,16 @@ class Workshop:
         return Result(verdict, challenger, trial)
 
     def _judged(self, run: Run, lesson: Lesson, result: Result, of_set: Mapping[str, Any]) -> Run:
-        """Keep what came of it: in the registry if it has passed, else beside its report."""
+        """Keep what came of it: in the registry if it has passed, else beside its report.
+
+        Verdict and report come first: whoever finds the version has them, too.
+        """
         verdict, challenger = result.verdict, result.challenger
         self._reaches("writes")
-        version = None
-        if verdict.decision == "promote" and challenger is not None:
-            version = self._registered(run, lesson, verdict, challenger)
         run = self.runs.keep(
             run,
-            stage="registered",
             verdict=verdict.decision,
             reasons=verdict.reasons,
-            version=version,
             figures=verdict.figures,
             ended=now(),
         )
@@ -254,15 +252,17 @@ class Workshop:
             **(result.trial.figures if result.trial is not None else {}),
         }
         told = json_report(run, lesson, verdict, challenger, more)
-        self._place.write(f"{run.folder}/report.json", written(told))
-        page = html_report(told, result.trial)
-        self._place.write(f"{run.folder}/report.html", page.encode())
-        if version is None and challenger is not None:
+        write_report(self._place, run, told, result.trial)
+        if verdict.decision == "promote" and challenger is not None:
+            version = self._registered(run, lesson, verdict, challenger)
+            run = self.runs.keep(run, stage="registered", version=version)
+            return name_version(self._place, run)
+        if challenger is not None:
             folder = challenger.version.folder
             for kept in sorted(one for one in folder.rglob("*") if one.is_file()):
                 name = kept.relative_to(folder).as_posix()
                 self._place.write(f"{run.folder}/challenger/{name}", kept.read_bytes())
-        return run
+        return self.runs.keep(run, stage="registered")
 
     def _registered(
         self, run: Run, lesson: Lesson, verdict: Verdict, challenger: Challenger

@@ -58,6 +58,8 @@ def checked(world: World, withdrawn: str, versions: list[str]) -> str:
     assert all(run.stage == "done" for run in world.runs())
     [run] = done
     assert run.version is not None
+    assert world.report(run.number)["version"] == run.version
+    assert (world.folder / "set" / run.folder / "report.html").is_file()
     registry = world.folder / "models"
     there = sorted(one.name for one in (registry / world.model).iterdir() if one.name[0] != ".")
     assert there == sorted([*versions, run.version])
