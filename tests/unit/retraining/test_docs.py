@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from streamer.labels import read_label
 from streamer.records import Record
@@ -34,7 +35,8 @@ def table(head: str) -> set[str]:
 @pytest.mark.parametrize("text", blocks("yaml"))
 def test_the_files_shown_are_read(tmp_path, text):
     path = tmp_path / "retrain.yaml"
-    path.write_text(text)
+    shown = {**yaml.safe_load(blocks("yaml")[0]), **yaml.safe_load(text)}  # some show a section
+    path.write_text(yaml.safe_dump(shown))
     assert load_retrain(path).labels.topic
 
 
