@@ -12,6 +12,7 @@ from streamer.dashboard.fleet import Deployed
 from streamer.dashboard.history import LATENCIES, SERIES, History
 from streamer.dashboard.results import Results
 from streamer.dashboard.watch import Process, Watch, looks_of
+from streamer.operate.opening import Opener
 
 
 class Board:
@@ -37,7 +38,7 @@ class Board:
         self._clock = clock
         self._discovers = own.discover
         self._deployed = Deployed(settings)
-        self._results = Results(lambda: Reader(kafka)) if results else None
+        self._results = Results(lambda: Reader(kafka), Opener(settings).plain) if results else None
         self._history = History()
         self._lock = Lock()
         self._last: dict[str, dict[str, Any]] = {}

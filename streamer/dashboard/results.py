@@ -35,10 +35,14 @@ class Results:
 
     Args:
         open_reader: makes a reader; two are used, one follows, one finds originals.
+        plain: gives a record's content as JSON, whatever its topic's format.
     """
 
-    def __init__(self, open_reader: Callable[[], Reader]) -> None:
+    def __init__(
+        self, open_reader: Callable[[], Reader], plain: Callable[[Record], Record]
+    ) -> None:
         self._open = open_reader
+        self._plain = plain
         self._lock = Lock()
         self._numbers = count(1)
         self._drawn: deque[dict[str, Any]] = deque(maxlen=_KEPT)
@@ -145,7 +149,7 @@ class Results:
         if told:
             self._keep(self._letters, _letter(record, told))
             return
-        prediction = prediction_in(record)
+        prediction = prediction_in(self._plain(record))
         if prediction is None or not self._may_show(record.topic):
             return
         try:
@@ -154,6 +158,7 @@ class Results:
             return
         if original is None:
             return
+        original = self._plain(original)
         try:
             picture = _picture(original, prediction)
         except (DecodeError, KeyError, TypeError, ValueError, OverflowError):  # a text; no boxes

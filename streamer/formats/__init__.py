@@ -4,7 +4,7 @@ The libraries come with the extra `schemas` and are imported when a topology ask
 """
 
 from streamer.formats.events import EVENT_TYPE, Event, enveloped, event_of, time_of
-from streamer.formats.reading import SCHEMED, Reading, check_formats, reading_for
+from streamer.formats.reading import SCHEMED, Reading, check_formats, reading_for, reading_of
 from streamer.formats.registry import Registry, Schema
 from streamer.formats.writing import Writing, writing_for
 
@@ -20,6 +20,7 @@ __all__ = [
     "enveloped",
     "event_of",
     "reading_for",
+    "reading_of",
     "time_of",
     "writing_for",
 ]

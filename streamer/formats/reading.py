@@ -16,6 +16,7 @@ from streamer.formats.wire import message_indexes, unwrapped
 SCHEMED = ("avro", "protobuf", "json-schema")
 """Formats whose values name a schema of the registry."""
 _MOST_SCHEMAS = 1000
+_MOST_CHARS = 500
 
 
 class Reading(Protocol):
@@ -43,6 +44,11 @@ def reading_for(form: str, registry: Registry) -> Reading:
         raise ConfigError(told) from error
 
 
+def reading_of(registry: Registry) -> Reading:
+    """Give what reads values of whatever kind of schema they name; for commands, not the line."""
+    return AnyReading(registry)
+
+
 def check_formats(forms: Iterable[str], settings: RegistrySettings) -> None:
     """Check that formats have what they need, before anything is read.
 
@@ -54,14 +60,77 @@ def check_formats(forms: Iterable[str], settings: RegistrySettings) -> None:
 
 
 class JsonSchemaReading:
-    """JSON behind a schema's id; the producer has checked it, and the fields are checked here."""
+    """JSON behind a schema's id, checked against that schema."""
+
+    def __init__(self, registry: Registry) -> None:
+        import jsonschema.validators
+        import referencing
+        import referencing.jsonschema
+
+        self._registry = registry
+        self._kinds = jsonschema.validators.validator_for
+        self._resources: Callable[..., Any] = referencing.Registry
+        self._resource = referencing.jsonschema.DRAFT7.create_resource
+        self._validators = lru_cache(_MOST_SCHEMAS)(self._validator_anew)
+
+    def json(self, value: bytes) -> bytes:
+        """Take the id off, and check what is left."""
+        schema_id, content = unwrapped(value)
+        validator = self._validators(schema_id)
+        try:
+            wrong = next(validator.iter_errors(msgspec.json.decode(content)), None)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise _unfit("JSON", schema_id, error) from error
+        except Exception as error:  # a reference that leads nowhere
+            raise _unfit("schema", schema_id, error) from error
+        if wrong is not None:
+            told = f"it is not as schema {schema_id} says: {wrong.json_path}: {wrong.message}"
+            raise DecodeError(told[:_MOST_CHARS], reason="schema-mismatch")
+        return content
+
+    def _validator_anew(self, schema_id: int) -> Any:
+        schema = self._registry.schema(schema_id)
+        if schema.kind != "JSON":
+            raise _other_kind(schema_id, schema, "JSON")
+        resources: dict[str, Any] = {}
+        try:
+            content = json.loads(schema.text)
+            self._learn(schema, resources)
+            kind = self._kinds(content)
+            kind.check_schema(content)
+        except DecodeError:
+            raise
+        except Exception as error:
+            raise _unfit("schema", schema_id, error) from error
+        # With resources of its own nothing is fetched, wherever a schema points to.
+        return kind(content, registry=self._resources().with_resources(resources.items()))
+
+    def _learn(self, schema: Schema, resources: dict[str, Any]) -> None:
+        """Fetch what a schema refers to, and what that refers to."""
+        for name, subject, version in schema.references:
+            if name not in resources:
+                other = self._registry.version(subject, version)
+                resources[name] = self._resource(json.loads(other.text))
+                self._learn(other, resources)
+
+
+class AnyReading:
+    """A value of any kind of schema."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._readings: dict[str, Reading] = {}
 
     def json(self, value: bytes) -> bytes:
-        """Take the id off."""
-        return unwrapped(value)[1]
+        """Read a value as the kind of its schema asks for."""
+        schema_id, _ = unwrapped(value)
+        kind = self._registry.schema(schema_id).kind
+        form = _FORMS.get(kind)
+        if form is None:
+            raise DecodeError(f"schema {schema_id} is {kind}", reason="schema-mismatch")
+        if form not in self._readings:
+            self._readings[form] = reading_for(form, self._registry)
+        return self._readings[form].json(value)
 
 
 class AvroReading:
@@ -160,6 +229,8 @@ _READINGS: dict[str, Callable[[Registry], Reading]] = {
     "protobuf": ProtobufReading,
     "json-schema": JsonSchemaReading,
 }
+
+_FORMS = {"AVRO": "avro", "PROTOBUF": "protobuf", "JSON": "json-schema"}
 
 
 def _as_json(content: Any) -> bytes:

@@ -16,6 +16,7 @@ from streamer.config.topology import ModelRef
 from streamer.errors import ConfigError, DecodeError, StreamerError
 from streamer.operate.comparison import Comparison, published, sides
 from streamer.operate.deadletters import moment
+from streamer.operate.opening import Opener
 from streamer.operate.report import Example, html_report, json_report
 from streamer.operate.stretch import Stretch, published_since
 from streamer.pipeline.model import Models
@@ -84,7 +85,7 @@ def compare(comparing: Comparing, settings: Settings) -> int:
             )
         reader = opened.enter_context(Reader(settings.kafka))
         said = (
-            published_since(reader, topology, times[0])
+            published_since(reader, topology, times[0], Opener(settings).plain)
             if comparing.against == "published"
             else None
         )

@@ -1,6 +1,6 @@
 """Stretches of topics: the records between two times, and what was published since one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from streamer.broker import Reader
@@ -56,9 +56,19 @@ class Stretch:
 
 
 def published_since(
-    reader: Reader, topology: Topology, since: float
+    reader: Reader,
+    topology: Topology,
+    since: float,
+    plain: Callable[[Record], Record],
 ) -> dict[tuple[str, int, int], Mapping[str, Any]]:
-    """Read the predictions that were published since a time, by the record they answer."""
+    """Read the predictions that were published since a time, by the record they answer.
+
+    Args:
+        reader: that is assigned anew.
+        topology: whose predictions they are.
+        since: in milliseconds since the epoch.
+        plain: gives a record's content as JSON, whatever the sink's format.
+    """
     partitions = reader.partitions(topology.sink.topic)
     ends = reader.ends(partitions)
     begin = reader.at_time(partitions, since)
@@ -68,7 +78,7 @@ def published_since(
         reader.seek(partition, first)
         while reader.position(partition) < ends[partition]:
             for record in reader.poll(_POLL_S):
-                told = prediction_in(record)
+                told = prediction_in(plain(record))
                 if told is not None and told.get("topology") == topology.name:
                     source = told["source"]
                     place = (str(source["topic"]), source["partition"], source["offset"])

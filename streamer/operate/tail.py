@@ -15,6 +15,7 @@ from streamer.config.units import parse_duration
 from streamer.errors import BrokerError, ConfigError, DecodeError
 from streamer.operate.drawing import drawn
 from streamer.operate.lines import as_object, prediction_in, readable
+from streamer.operate.opening import Opener
 from streamer.operate.originals import picture_of
 from streamer.records import Record
 
@@ -56,12 +57,13 @@ def tail_topic(tailing: Tailing, settings: Settings) -> int:
         wait_for_brokers(settings.kafka, give_up_after=_BROKER_PATIENCE_S)
         reader = open_things.enter_context(Reader(settings.kafka))
         reader.assign(reader.partitions(tailing.topic), at_end=not tailing.from_beginning)
+        opener = Opener(settings)
         drawer: Drawer | None = None
         if tailing.draw is not None:
             originals = Originals(open_things.enter_context(Reader(settings.kafka)))
             drawer = Drawer(tailing.draw, originals)
         try:
-            for record in coming(reader, tailing.limit, patience):
+            for record in map(opener.plain, coming(reader, tailing.limit, patience)):
                 _show(record, console, as_json=tailing.as_json)
                 if drawer is not None:
                     _say(drawer.draw(record), Console(stderr=True, highlight=False))

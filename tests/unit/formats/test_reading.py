@@ -6,7 +6,7 @@ import pytest
 from google.protobuf import timestamp_pb2
 
 from streamer.errors import DecodeError
-from streamer.formats import reading_for
+from streamer.formats import reading_for, reading_of
 from streamer.formats.wire import wrapped
 
 PERSON = {
@@ -71,9 +71,42 @@ def test_avro_that_does_not_fit_its_schema_is_a_dead_letter(server, registry):
     assert reason(lambda: reading.json(wrapped(number, good + b"x"))) == "schema-mismatch"
 
 
-def test_json_schema_is_json_behind_an_id(registry):
+TEXT = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
+
+
+def test_json_schema_is_json_behind_an_id(server, registry):
+    number = server.add(json.dumps(TEXT), "JSON")
     reading = reading_for("json-schema", registry)
-    assert reading.json(b'\0\0\0\0\x09{"text": "a"}') == b'{"text": "a"}'
+    assert reading.json(wrapped(number, b'{"text": "a"}')) == b'{"text": "a"}'
+
+
+@pytest.mark.parametrize("content", [b'{"text": 3}', b"{}", b"[]", b'{"text"', b"", b"\xff"])
+def test_json_that_its_schema_does_not_allow_is_a_dead_letter(server, registry, content):
+    number = server.add(json.dumps(TEXT), "JSON")
+    reading = reading_for("json-schema", registry)
+    assert reason(lambda: reading.json(wrapped(number, content))) == "schema-mismatch"
+
+
+def test_a_json_schema_may_build_on_another_of_the_registry_and_on_nothing_else(server, registry):
+    server.add(json.dumps({"type": "string", "maxLength": 3}), "JSON", subject="short")
+    told = [{"name": "short.json", "subject": "short", "version": 1}]
+    whole = {"type": "object", "properties": {"text": {"$ref": "short.json"}}}
+    number = server.add(json.dumps(whole), "JSON", references=told)
+    reading = reading_for("json-schema", registry)
+    assert reading.json(wrapped(number, b'{"text": "abc"}'))
+    assert reason(lambda: reading.json(wrapped(number, b'{"text": "abcd"}'))) == "schema-mismatch"
+    elsewhere = {"properties": {"text": {"$ref": f"{server.url}/schemas/ids/1"}}}
+    number = server.add(json.dumps(elsewhere), "JSON")
+    assert reason(lambda: reading.json(wrapped(number, b'{"text": "a"}'))) == "schema-mismatch"
+
+
+def test_a_value_of_any_kind_is_read_by_its_schema(server, registry):
+    reading = reading_of(registry)
+    number = server.add(json.dumps(TEXT), "JSON")
+    assert json.loads(reading.json(wrapped(number, b'{"text": "a"}'))) == {"text": "a"}
+    number = server.add(json.dumps(PERSON))
+    value = wrapped(number, avro(PERSON, {"text": "b", "image": None}))
+    assert json.loads(reading.json(value))["text"] == "b"
 
 
 SHOP = """syntax = "proto3";
