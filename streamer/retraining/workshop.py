@@ -1,6 +1,5 @@
 """One run: cut, learn, look, register, roll out; a kill at any step leaves nothing half done."""
 
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version as library_version
@@ -31,6 +30,7 @@ from streamer.retraining.report import json_report
 from streamer.retraining.reported import name_version, write_report
 from streamer.retraining.runner import OutOfTimeError
 from streamer.retraining.runs import KILLED, Run, Runs, now
+from streamer.retraining.scratch import Scratch
 from streamer.retraining.store import Store
 from streamer.retraining.trial import Trial, tried
 from streamer.retraining.triggers import drifted
@@ -92,6 +92,7 @@ class Workshop:
         self._ledger = Ledger(settings)
         self._log = structlog.get_logger("retrain")
         self.runs = Runs(place)
+        self._scratch = Scratch(place.url)
 
     def deployed(self) -> Deployment | None:
         """Give what serves."""
@@ -154,7 +155,7 @@ class Workshop:
             drift = self.drift(store, labelled, champion, check) or "none was found"
         except ModelError as error:
             drift = f"not known: {error}"
-        with tempfile.TemporaryDirectory(prefix="streamer-retrain-") as folder:
+        with self._scratch.opened() as folder:
             result = self._worked(run, lesson, champion, Path(folder) / "challenger", check)
             more = {"labels": dict(labelled.counts), "drift": drift}
             run = self._judged(run, lesson, result, more)
@@ -183,6 +184,7 @@ class Workshop:
 
     def settle(self) -> None:
         """End runs that were killed: those that wrote a version go on, the others are over."""
+        self._scratch.sweep()
         for run in self.runs.open():
             version = run.version or self._written_by(run)
             if version is None and run.stage != "registered":
