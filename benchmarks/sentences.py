@@ -157,7 +157,7 @@ def pairs_head(assets: Path, folder: Path) -> list[Row]:
     reference = _spearman(answer, [score for _, score in test])
     ours = learnt(lesson, champion, folder / "pairs", Strategy(kind="head"))
     what = f"Spearman, STS-B dev (before: {judged(champion, lesson):.3f})"
-    return [row("head", what, lesson, ours, reference, "Ridge on |u-v|, u*v")]
+    return [row("head", what, lesson, ours, reference, "Ridge on how vectors differ and agree")]
 
 
 def pairs_embedding(assets: Path, folder: Path) -> list[Row]:
