@@ -122,3 +122,19 @@ def test_stopping_is_quick_even_with_an_open_connection(patient):
 def test_disabled_endpoints_listen_to_nothing(patient):
     with Endpoints(HttpSettings(enabled=False), patient, Metrics().registry, dict) as endpoints:
         assert endpoints.url is None
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"host": "127.0.0.1"}, "http://127.0.0.1:{port}"),
+        ({}, "http://{host}:{port}"),
+        ({"advertised_url": "http://10.1.2.3:80"}, "http://10.1.2.3:80"),
+    ],
+)
+def test_others_are_told_an_address_that_they_can_reach(given, told):
+    endpoints = Endpoints(HttpSettings(port=0, **given), Patient(), Metrics().registry, dict)
+    assert endpoints.advertised is None, "nothing is listened on yet"
+    with endpoints:
+        wanted = told.format(host=socket.gethostname(), port=endpoints.port)
+        assert endpoints.advertised == wanted
