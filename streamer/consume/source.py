@@ -13,7 +13,7 @@ from streamer.consume.caution import Attempt, Caution
 from streamer.consume.commits import Commits
 from streamer.consume.gather import Gatherer
 from streamer.errors import BrokerError
-from streamer.records import Record, Rejection, TopicPartition, Wave
+from streamer.records import Record, Rejection, TopicPartition, Wave, parent_ids
 from streamer.runtime import Budget
 
 _IDLE_POLL_S = 0.1
@@ -205,6 +205,7 @@ class Source:
             **partition._asdict(),
             offset=items[0].record.offset,
             tries=tries,
+            **parent_ids(items[0].record.headers),
         )
 
     def _poll(self, timeout: float, *, gather: bool = True) -> None:

@@ -4,7 +4,7 @@ from streamer.records.item import Answer, Item, Rejection, Stage
 from streamer.records.permit import Membership, Permit
 from streamer.records.record import Headers, OutRecord, Record, TopicPartition
 from streamer.records.sample import Geometry, Image, ModelInput, Pair, Sample, Text, TextPiece
-from streamer.records.trace import Trace
+from streamer.records.trace import Trace, parent_ids
 from streamer.records.tracing import Tracing
 from streamer.records.wave import Slice, Wave
 
@@ -30,4 +30,5 @@ __all__ = [
     "Trace",
     "Tracing",
     "Wave",
+    "parent_ids",
 ]

@@ -1,9 +1,25 @@
 """A record's part in a distributed trace, if it is traced."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol, Self
 
-from streamer.records.record import OutRecord
+from streamer.records.record import Headers, OutRecord
+
+_PARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}.*")
+
+
+def parent_ids(headers: Headers) -> Mapping[str, str]:
+    """Give the producer's `trace_id` and `span_id` off its `traceparent`; nothing without one.
+
+    For log lines about a record that is not traced here, or not yet.
+    """
+    for name, value in headers:
+        found = _PARENT.fullmatch(value or b"") if name == "traceparent" else None
+        if found is not None:
+            trace, span = (part.decode("ascii") for part in found.groups())
+            return {"trace_id": trace, "span_id": span}
+    return {}
 
 
 class Trace(Protocol):
