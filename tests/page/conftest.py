@@ -60,8 +60,11 @@ def scene(topics: Topics, daemons: Daemons, tmp_path: Path) -> Iterator[Scene]:
             **common,
         },
     ).ready()
+    deployments, events = (topics.make(prefix=name) for name in ("deployments", "events"))
     given = {
         "STREAMER_KAFKA__BOOTSTRAP_SERVERS": topics.brokers,
+        "STREAMER_DEPLOYMENTS__TOPIC": deployments,
+        "STREAMER_DEPLOYMENTS__EVENTS_TOPIC": events,
         "STREAMER_DASHBOARD__PORT": "0",
         "STREAMER_DASHBOARD__INTERVAL": "0.5s",
         "STREAMER_DASHBOARD__REPLAY_TOKEN": TOKEN,
@@ -82,7 +85,7 @@ def scene(topics: Topics, daemons: Daemons, tmp_path: Path) -> Iterator[Scene]:
         return found.group() if found else None
 
     url = eventually(told, "the page tells its address")
-    yield Scene(daemon, url, server, pictures, messages, topics)
+    yield Scene(daemon, url, server, pictures, messages, topics, deployments, events)
     if server.poll() is None:
         server.terminate()
     assert server.wait(20) == 0, log.read_text()

@@ -9,9 +9,15 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from support.page import TOKEN
+from support.topics import Sent
 from support.waiting import eventually
 
+from streamer.deployments.deployment import Deployment, now
+from streamer.deployments.events import Changed, Report, Serves
+from streamer.retraining.progress import Told
+
 pytestmark = pytest.mark.browser
+MOOD = "91 % of 40 labelled (its random share)"
 
 
 def shown(watched, topology, name, value):
@@ -88,6 +94,34 @@ def test_rates_are_those_of_the_counters(scene, watched):
     edge = watched.page.locator('[data-topology="read"] text.rate').all_text_contents()
     assert any(float(text.removesuffix("/s")) > 0 for text in edge)
     shown(watched, "read", "Records done", "0.0/s")
+
+
+def test_versions_rollouts_and_runs_are_those_of_the_topics(scene, watched):
+    deployed = Deployment(champion="2", candidate="3", mode="canary", shares={"3": 0.1}, at=now())
+    scene.topics.send(scene.deployments, [Sent(deployed.written(), key=b"mood")])
+    serves = Serves(version="2", wanted="2", state="serving")
+    report = Report(daemon="w/1", models={"mood": serves}, valid_s=600)
+    told = Told(model="mood", stage="compares", run=4, why="enough labels", live={"2": (0.91, 40)})
+    change = Changed(model="mood", action="canary", by="me", reason="looks better", after=deployed)
+    scene.topics.send(
+        scene.events,
+        [
+            Sent(report.model_dump_json().encode(), key=b"report/w/1"),
+            Sent(told.model_dump_json().encode(), key=told.key.encode()),
+            Sent(change.model_dump_json().encode(), key=b"1"),
+        ],
+    )
+    expect(watched.page.locator("#runs progress")).to_have_count(1)
+    [model] = [row for row in watched.rows("#models") if row[0] == "mood"]
+    assert model[1] == "2"
+    assert model[3:] == ["1 of 1 daemons", "3: canary 10 %, no labels", MOOD]
+    [run] = watched.rows("#runs")
+    assert run[:3] == ["mood", "4", "compares"]
+    assert run[5].startswith("enough labels, for ")
+    assert watched.page.locator("#runs progress").evaluate("bar => bar.value") == 0.5
+    [event] = watched.rows("#events")
+    assert event[1:] == ["mood", "canary", "nothing → 3 by me: looks better"]
+    assert watched.complaints == []
 
 
 def test_nothing_is_loaded_from_elsewhere(scene, watched):

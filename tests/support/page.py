@@ -47,6 +47,8 @@ class Scene:
     pictures: str
     messages: str
     topics: Topics
+    deployments: str
+    events: str
 
     @property
     def seen(self) -> str:
