@@ -20,8 +20,8 @@ from torch.nn.functional import cross_entropy
 from streamer.demo.scenes import KINDS
 from streamer.demo.training.export import MODELS, write_manifest, write_onnx
 from streamer.demo.training.learning import Averaged, optimiser, rate, seeded, shuffled
-from streamer.retraining.tuning.nets import Classifier
 from streamer.demo.training.worlds import Image, crop_set
+from streamer.retraining.tuning.nets import Classifier
 
 SEED = 1
 SIDE = 48

@@ -21,9 +21,9 @@ from streamer.demo.scenes import LABELS, SIZE
 from streamer.demo.training.detections import decoded, mean_average_precision
 from streamer.demo.training.export import MODELS, write_manifest, write_onnx
 from streamer.demo.training.learning import Averaged, optimiser, rate, seeded, shuffled
+from streamer.demo.training.worlds import Boxes, Image, scenes
 from streamer.retraining.tuning.nets import Detector, Exported
 from streamer.retraining.tuning.targets import cells, loss
-from streamer.demo.training.worlds import Boxes, Image, scenes
 
 SEED = 0
 SIDE = 320
