@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -69,6 +70,7 @@ class Figures:
 
 def answered(kafka: Kafka, system: System, values: Sequence[bytes], tag: str) -> Turn:
     """Let a system answer records that lie in its topic before it starts."""
+    tag = re.sub(r"[^\w.-]+", "-", tag)
     source, sink = kafka.topic(f"{tag}.in"), kafka.topic(f"{tag}.out")
     kafka.fill(source, values, inputs.keys(len(values)))
     with system.running(kafka.servers, source, sink):
@@ -196,7 +198,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*_BENCHMARKS, []], default=[])
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--scale", type=float, default=1.0, help="records, as a multiple")
+    parser.add_argument(
+        "--scale",
+        type=float,
+        default=1.0,
+        help="records, as a multiple; below 1 rates are of a few waves only",
+    )
     parser.add_argument("--models", type=Path, default=_BUILD / "models")
     parser.add_argument("--out", type=Path, default=_BUILD / "results.json")
     given = parser.parse_args()
