@@ -80,7 +80,9 @@ class Topics:
     ) -> str:
         """Make a topic with a name nobody used before, and a leader for every partition."""
         name = f"{prefix}-{uuid4().hex}"
-        options = {"num_partitions": partitions, "replication_factor": -1, "configs": configs or {}}
+        # records with old timestamps would go at the broker's next look for what is to be deleted
+        kept = {"retention.ms": "-1", **(configs or {})}
+        options = {"num_partitions": partitions, "replication_factor": -1, "configs": kept}
         self._admin.create_topics({name: options}, wait_for_metadata=True)
         self._made.append(name)
         return name
