@@ -65,6 +65,8 @@ class Decoder:
         self._fetcher = Fetcher(source.fetch)
         # What OpenCV writes to standard error of broken pictures is in their dead letters.
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        # A picture a thread: the pool has a thread a core, and OpenCV's own would stand in its way.
+        cv2.setNumThreads(1)
 
     def decode(self, record: Record) -> Sample:
         """Decode a record's value.
