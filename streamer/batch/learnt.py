@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from time import perf_counter
 
 _LINE_S = 0.0002
 """What the line itself spends on a batch: futures, results, metrics."""
@@ -32,23 +33,33 @@ class Learnt:
 
 
 def learnt(
-    seconds_of: Callable[[int], float], cost_each: int, *, most: int | None, budget_s: float
+    seconds_of: Callable[[int], float],
+    cost_each: int,
+    *,
+    most: int | None,
+    budget_s: float,
+    clock: Callable[[], float] = perf_counter,
 ) -> Learnt:
     """Time batches of doubling size, as long as the time allows.
 
     Args:
-        seconds_of: runs a batch of so many items, tells how long it took.
+        seconds_of: runs a batch of so many items, tells how long it took; of the processor's time,
+            it may be, which a model that waits for something takes little of.
         cost_each: the cost of one of these items.
         most: items that the model takes at the most; None for any number.
-        budget_s: seconds to spend; the size that would exceed them is not tried.
+        budget_s: seconds to spend, by either; the size that would exceed them is not tried.
+        clock: monotonic seconds; passed in by tests.
     """
     took: dict[int, float] = {}
     spent, size = 0.0, 1
+    began = before = after = clock()
     while size <= (most or _MOST_ITEMS):
         last = max(took.values(), default=0.0)
-        if took and spent + _TIMES * last > budget_s:
+        if took and max(spent + _TIMES * last, after - began + (after - before)) > budget_s:
             break
+        before = clock()
         tries = [seconds_of(size) + _LINE_S for _ in range(_TIMES)]
+        after = clock()
         spent += sum(tries)
         if took and min(tries) > 2 * _DEARER * last:
             most = size // 2  # more than the caches hold

@@ -47,6 +47,18 @@ def test_learning_ends_when_its_time_is_used_up():
     assert sum(0.1 + items * 0.1 for items in ran) < 2.5
 
 
+def test_learning_ends_with_a_model_that_waits_and_takes_no_time_of_the_processor():
+    now, ran = [0.0], []
+
+    def seconds_of(items):
+        ran.append(items)
+        now[0] += 0.3 * items
+        return 1e-5
+
+    learnt(seconds_of, 10, most=None, budget_s=1.0, clock=lambda: now[0])
+    assert set(ran) == {1}
+
+
 @given(st.lists(st.floats(1e-5, 1.0), min_size=1, max_size=9))
 def test_whatever_is_measured_gives_a_plan(seconds):
     found = learnt(
