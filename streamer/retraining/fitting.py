@@ -85,7 +85,7 @@ def fit_head(
     prior: Linear | None,
     check: Callable[[], None] = lambda: None,
 ) -> Fitted:
-    """Fit a head.
+    """Fit a head; what validation has chosen is fitted once more with the validation set, too.
 
     Args:
         train: what is learnt from.
@@ -106,7 +106,7 @@ def fit_head(
     if prior is None or (seen == labels and prior.weights.any()):
         width = train.features.shape[1]
         starts.append(("zero", Linear(np.zeros((labels, width)), np.zeros(labels))))
-    best: tuple[float, Linear] | None = None
+    best: tuple[float, Linear, float, Linear] | None = None
     tried = []
     for towards, start in starts:
         for penalty in _PENALTIES:
@@ -123,9 +123,22 @@ def fit_head(
                 }
             )
             if best is None or loss < best[0]:
-                best = (loss, head)
+                best = (loss, start, penalty, head)
     assert best is not None  # noqa: S101 - there is always a start
-    return Fitted(best[1], tuple(tried))
+    _, start, penalty, head = best
+    if len(validation.targets):
+        both = _together(train, validation)
+        found = _minimised((both.features - middle) / spread, both, start, penalty, check)
+        head = _unscaled(found, middle, spread)
+    return Fitted(head, tuple(tried))
+
+
+def _together(one: Known, other: Known) -> Known:
+    return Known(
+        np.concatenate([one.features, other.features]),
+        np.concatenate([one.targets, other.targets]),
+        np.concatenate([one.weights, other.weights]),
+    )
 
 
 def _seen(targets: NDArray[Any]) -> int:

@@ -14,6 +14,7 @@ from streamer.retraining.fitting import Known, Linear, fit_head, fit_temperature
 from streamer.retraining.gate import judge
 from streamer.retraining.learner import Learner, TooLittleError
 from streamer.retraining.lesson import cut
+from streamer.retraining.losses import nll
 from streamer.retraining.place import Place
 from streamer.retraining.runner import OutOfTimeError
 from streamer.retraining.store import Store
@@ -187,6 +188,16 @@ def test_classes_without_examples_keep_the_weights_that_they_had():
     moved = np.abs(head.weights - prior.weights).max(axis=1)
     assert moved[2] < 0.25 * max(moved[:2])
     assert (head.logits(features)[:, :2].argmax(axis=1) == targets).mean() > 0.95
+
+
+def test_a_head_learns_from_the_examples_that_chose_its_penalty_too():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(60, 8))
+    targets = (features[:, 0] + 0.3 * rng.normal(size=60) > 0).astype(np.int64)
+    sides = [Known(features[at], targets[at], np.ones(30)) for at in np.split(np.arange(60), 2)]
+    fitted = fit_head(*sides, 2, None)
+    found = nll(fitted.head.logits(sides[1].features), sides[1].targets)
+    assert found < 0.9 * min(one["validation"] for one in fitted.tried)
 
 
 def test_the_temperature_of_overconfident_scores_is_found():
