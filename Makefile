@@ -85,7 +85,12 @@ format: venv ## rewrite the code the way lint wants it
 
 .PHONY: test
 test: lint ## lint, then every test in its short form, real broker included
+ifdef ARGS
 	$(BIN)/$(PYTEST) $(ARGS)
+else
+	$(BIN)/$(PYTEST) tests/unit -n logical
+	$(BIN)/$(PYTEST) tests --ignore tests/unit
+endif
 
 .PHONY: parity
 parity: $(PARITY)/.ready ## answers against transformers, timm and Torch themselves (installs 6 GB)
