@@ -75,6 +75,7 @@ def folds(  # noqa: PLR0913, PLR0917 - the cells of a row
     ours: Sequence[float],
     reference: Sequence[float],
     named: str,
+    repeats: int = REPEATS,
 ) -> Row:
     """Give a row of repeated folds, with the interval of the paired difference.
 
@@ -83,13 +84,13 @@ def folds(  # noqa: PLR0913, PLR0917 - the cells of a row
     from scipy.stats import t
 
     apart = np.array(ours) - np.array(reference)
-    folds = len(apart) // REPEATS
+    folds = len(apart) // repeats
     spread = np.sqrt(apart.var(ddof=1) * (1 / len(apart) + 1 / (folds - 1)))
     reach = float(t.ppf(0.975, len(apart) - 1) * spread)
     mean = float(apart.mean())
     return {
         "strategy": strategy,
-        "what": f"{what}; {REPEATS} x {folds} folds",
+        "what": f"{what}; {repeats} x {folds} folds",
         "examples": f"{count:,}",
         "ours": f"{np.mean(ours):.4f}",
         "reference": f"{np.mean(reference):.4f} ({named})",

@@ -21,6 +21,7 @@ ROWS: dict[str, Callable[[Path, Path], list[Row]]] = {
     "texts-head": sentences.texts_head,
     "texts-finetune": sentences.texts_finetune,
     "flowers-head": pictures.flowers_head,
+    "digits-scratch": pictures.digits_scratch,
     "digits-finetune": pictures.digits_finetune,
     "pairs-head": sentences.pairs_head,
     "pairs-embedding": sentences.pairs_embedding,
