@@ -11,7 +11,7 @@ from streamer.broker.connection import check_names, client_settings, merged
 from streamer.broker.failures import broker_error
 from streamer.broker.joins import JOIN_S, Assignor, Joins, Ownership, RevocationListener
 from streamer.broker.offsets import Note, no_note, offsets_of
-from streamer.broker.polled import record_of
+from streamer.broker.polled import record_of, unpark
 from streamer.config.settings import KafkaSettings
 from streamer.errors import BrokerError, StreamerError
 from streamer.records import Record, TopicPartition
@@ -102,6 +102,7 @@ class GroupConsumer:
         """
         if self._joins.under_way():
             timeout = max(timeout, JOIN_S)
+        unpark(self._client._fetcher)  # noqa: SLF001 - it has no public word for it
         try:
             polled = self._client.poll(timeout_ms=int(timeout * 1000))
         except errors.NoOffsetForPartitionError as error:

@@ -16,3 +16,14 @@ def record_of(found: Any) -> Record:
         found.value,
         tuple(found.headers),
     )
+
+
+def unpark(fetcher: Any) -> None:
+    """Let the client go on with records that it set aside while their partition was paused.
+
+    It does so only while no other partition's records are at hand, and takes those that are used up
+    for such: where one partition is read while others are paused, as in a rebalance, what was set
+    aside is never looked at again, nor fetched anew.
+    """
+    if fetcher._paused_partition_records and not fetcher._next_partition_records:  # noqa: SLF001
+        fetcher._next_partition_records = None  # noqa: SLF001

@@ -10,7 +10,10 @@ from uuid import uuid4
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition, errors
 from kafka.structs import OffsetAndMetadata
+from support.topics import Sent
 from support.waiting import eventually
+
+from streamer.broker.polled import unpark
 
 
 @pytest.fixture
@@ -173,3 +176,28 @@ def test_a_flush_has_a_limit_and_the_end_of_a_transaction_has_none():
     for name in ("commit_transaction", "abort_transaction", "send_offsets_to_transaction"):
         arguments = getattr(KafkaProducer, name).__code__.co_varnames
         assert not any("timeout" in argument for argument in arguments), name
+
+
+def test_records_set_aside_by_a_pause_wait_for_ever_once_others_were_read(broker, topics, clients):
+    topic = topics.make(2)
+    topics.send(topic, [Sent(str(number).encode()) for number in range(6)])
+    first, second = (TopicPartition(topic, number) for number in range(2))
+    consumer = KafkaConsumer(
+        bootstrap_servers=broker, auto_offset_reset="earliest", max_poll_records=1
+    )
+    clients.callback(consumer.close)
+
+    def polled():
+        return [where for where, found in consumer.poll(timeout_ms=200).items() for _ in found]
+
+    consumer.assign([first, second])
+    consumer.pause(second)
+    assert eventually(polled, "the first is read") == [first]
+    consumer.pause(first)
+    consumer.resume(second)
+    for _ in range(3):
+        assert eventually(polled, "the second is read") == [second]
+    consumer.resume(first)
+    assert not any(polled() for _ in range(10))
+    unpark(consumer._fetcher)
+    assert eventually(polled, "the first is read on") == [first]
