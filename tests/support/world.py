@@ -117,7 +117,9 @@ class World:
     def sidecar(self, *arguments: str, kill_at: str | None = None) -> learning.SidecarProcess:
         """Start a sidecar; with `kill_at` one that is killed at a step of its (support.killing)."""
         below = os.pathsep.join(str(self.folder / name) for name in ("set", "models"))
+        tests = str(Path(__file__).resolve().parents[1])
         killing = {
+            "PYTHONPATH": os.pathsep.join(filter(None, [tests, os.environ.get("PYTHONPATH")])),
             "STREAM_KILL_AT": kill_at or "",
             "STREAM_KILL_BELOW": below,
             "STREAM_KILL_LOG": str(self.folder / "steps.log"),
