@@ -100,6 +100,10 @@ class Gatherer:
         """Give the partitions of which records are held."""
         return [partition for partition, held in self._partitions.items() if held.records]
 
+    def first_offset(self, partition: TopicPartition) -> int:
+        """Give the offset of the first record held of a partition that holds some."""
+        return self._partitions[partition].records[0][0].offset
+
     def cut(
         self, budget_bytes: int, *, only: TopicPartition | None = None, most: int | None = None
     ) -> Wave:

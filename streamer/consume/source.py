@@ -175,7 +175,9 @@ class Source:
         for partition in self._gatherer.partitions_with_records():
             begun = self._caution.to_note(partition, self._consumer.member_id)
             if begun is not None:
-                position, note, attempt = begun
+                settled, note, attempt = begun
+                # aborted records before the first one may be committed already
+                position = max(settled, self._gatherer.first_offset(partition))
                 self._names.add(attempt.owner)
                 self._consumer.commit({partition: position}, {partition: note}.__getitem__)
                 self._caution.noted(partition, attempt)

@@ -411,3 +411,14 @@ TestExactlyOnce = ExactlyOnceInAnyOrder.TestCase
 TestAtLeastOnce = AtLeastOnceInAnyOrder.TestCase
 TestExactlyOnce.settings = settings(max_examples=60, stateful_step_count=25)
 TestAtLeastOnce.settings = settings(max_examples=60, stateful_step_count=25)
+
+
+def test_a_position_does_not_go_back_over_aborted_records_when_the_first_one_begins():
+    state = AtLeastOnceInAnyOrder()
+    for _ in range(3):
+        state.killed(number=0)
+    state.forgotten(number=0, together=0, told=False)
+    state.records_come(0, ["aborted"])
+    state.forgotten(number=1, together=0, told=False)
+    state.fail_once(number=0, fault=("append", "fails"))
+    state.what_is_committed_is_answered_in_order()
