@@ -67,7 +67,6 @@ def _attempt(tries: int, owner: str) -> Attempt:
 @dataclass(slots=True)
 class _State:
     attempt: Attempt
-    position: int
     begun: bool = False
     left: int = 0
 
@@ -84,21 +83,16 @@ class Caution:
         self._lock = Lock()
         self._states: dict[TopicPartition, _State] = {}
 
-    def settled(self, partition: TopicPartition, position: int, attempt: Attempt) -> None:
+    def settled(self, partition: TopicPartition, attempt: Attempt) -> None:
         """Take over what the last owner noted beside the position."""
         with self._lock:
-            self._states[partition] = _State(attempt, position)
+            self._states[partition] = _State(attempt)
 
-    def to_note(
-        self, partition: TopicPartition, owner: str = ""
-    ) -> tuple[int, str, Attempt] | None:
-        """Give position and note to commit before the partition's first records enter the line."""
+    def to_note(self, partition: TopicPartition, owner: str = "") -> Attempt | None:
+        """Give the attempt to note before the partition's first records enter the line."""
         with self._lock:
             state = self._states.get(partition)
-            if state is None or state.begun:
-                return None
-            attempt = state.attempt.again(owner)
-            return state.position, attempt.note, attempt
+            return None if state is None or state.begun else state.attempt.again(owner)
 
     def noted(self, partition: TopicPartition, attempt: Attempt) -> None:
         """The note is committed: records may enter the line."""

@@ -173,13 +173,12 @@ class Source:
         """Note that partitions' first records are begun; tell if any is to be taken in steps."""
         careful = False
         for partition in self._gatherer.partitions_with_records():
-            begun = self._caution.to_note(partition, self._consumer.member_id)
-            if begun is not None:
-                settled, note, attempt = begun
-                # aborted records before the first one may be committed already
-                position = max(settled, self._gatherer.first_offset(partition))
+            attempt = self._caution.to_note(partition, self._consumer.member_id)
+            if attempt is not None:
+                # not the settled position: aborted records before the first may be committed
+                position = self._gatherer.first_offset(partition)
                 self._names.add(attempt.owner)
-                self._consumer.commit({partition: position}, {partition: note}.__getitem__)
+                self._consumer.commit({partition: position}, {partition: attempt.note}.__getitem__)
                 self._caution.noted(partition, attempt)
                 if attempt.step is not None:
                     self._log.warning(
@@ -339,7 +338,7 @@ class Source:
                 continue
             if self._consumer.seek(partition, position):
                 self._events.begins(partition, position)
-                self._caution.settled(partition, position, attempt)
+                self._caution.settled(partition, attempt)
                 self._settled.add(partition)
                 epoch = self._assignment.epochs().get(partition)
                 if epoch is not None:  # what moves from here without records is committed too

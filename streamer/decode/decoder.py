@@ -77,7 +77,7 @@ class Decoder:
         value, form = self._opened(self._checked(record.value), record)
         limits = self._source.limits
         if form == "image":
-            return decode_image(value, self._source.images, limits, self._edge())
+            return self._picture(value)
         if form == "text":
             return Text(decode_text(value, limits.text))
         found = self._fields.read(value)
@@ -158,7 +158,12 @@ class Decoder:
                 f"neither '{fields.image}' nor '{fields.image_uri}' in the object",
                 reason="missing-field",
             )
-        return decode_image(value, self._source.images, self._source.limits, self._edge())
+        return self._picture(value)
+
+    def _picture(self, value: bytes) -> Image:
+        images = self._source.images
+        edge = self._edge() if images.decode == "fast" else None
+        return decode_image(value, images, self._source.limits, edge)
 
     def _text(self, found: dict[str, bytes], field: str) -> str:
         if field not in found:

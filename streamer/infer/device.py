@@ -2,6 +2,7 @@
 
 import ctypes
 import uuid
+from collections.abc import Iterable
 from functools import cache
 
 from streamer.errors import ModelError
@@ -32,7 +33,7 @@ def gpu_uuids() -> tuple[str, ...]:
 
     Asks the driver itself: its order is the one that counts, and it knows MIG slices.
     """
-    driver = _driver()
+    driver = first_library(_LIBRARIES)
     count = ctypes.c_int()
     if driver is None or driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
         return ()
@@ -47,8 +48,9 @@ def gpu_uuids() -> tuple[str, ...]:
     return tuple(names)
 
 
-def _driver() -> ctypes.CDLL | None:
-    for name in _LIBRARIES:
+def first_library(names: Iterable[str]) -> ctypes.CDLL | None:
+    """Give the first library that loads; None where none does."""
+    for name in names:
         try:
             return ctypes.CDLL(name)
         except OSError:

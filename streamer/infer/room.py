@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from streamer.errors import ModelError
-from streamer.infer.device import cuda_index, gpu_uuids
+from streamer.infer.device import cuda_index, first_library, gpu_uuids
 from streamer.models import Version
 from streamer.models.graph import read_graph
 
@@ -97,7 +97,7 @@ class _Memory(ctypes.Structure):
 
 def _free_on_gpu(device: str) -> int | None:
     """Ask the driver's management library: it tells without a context on the GPU."""
-    library = _management()
+    library = first_library(_LIBRARIES)
     names = gpu_uuids()
     try:
         index = cuda_index(device)
@@ -112,13 +112,4 @@ def _free_on_gpu(device: str) -> int | None:
         if library.nvmlDeviceGetHandleByUUID(name, ctypes.byref(handle)) == 0:
             told = library.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory))
             return int(memory.free) if told == 0 else None
-    return None
-
-
-def _management() -> ctypes.CDLL | None:
-    for name in _LIBRARIES:
-        try:
-            return ctypes.CDLL(name)
-        except OSError:
-            continue
     return None

@@ -9,7 +9,6 @@ from typing import Literal
 from streamer.config import Topology
 from streamer.errors import ConfigError, ModelError
 from streamer.formats import SCHEMED
-from streamer.pipeline.loaded import longest_edge
 from streamer.pipeline.model import Models
 from streamer.pipeline.step import Step, StepEvents
 from streamer.records import Wave
@@ -46,7 +45,7 @@ class Assembly:
         if any(step.origin is not None for step in self.steps):
             return None
         versions = [one for step in self.steps for one in step.model.chosen_now.versions]
-        edges = [longest_edge(one.version.manifest) for one in versions]
+        edges = [version.longest_edge for version in versions]
         known = [edge for edge in edges if edge is not None]
         return max(known) if known and len(known) == len(edges) else None
 

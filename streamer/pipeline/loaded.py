@@ -73,6 +73,8 @@ class ModelVersion:
     Waves that run with the version hold it; `close` waits until the last of them has left.
 
     Attributes:
+        input_bytes: what the inputs made of one record take at the most, roughly.
+        longest_edge: the longest side that a picture is resized to; None where it stays as it is.
         probe: whether answers depend on their batch.
         learnt: what batches cost here; None where that is not known.
         repeats: answers for records that come again; None if none are kept.
@@ -86,6 +88,7 @@ class ModelVersion:
         self.preprocessor: Preprocessor = preprocessor_for(version.manifest, version.folder)
         self.probe: Probe = probed(version.manifest, self.sessions[0], self.preprocessor)
         self.input_bytes = _input_bytes(version.manifest)
+        self.longest_edge = _longest_edge(version.manifest)
         self.learnt = learnt_plan(
             version,
             ref,
@@ -266,7 +269,7 @@ def _pixels(given: ImageInput) -> int:
     return frame[0] * frame[1]
 
 
-def longest_edge(manifest: Manifest) -> int | None:
+def _longest_edge(manifest: Manifest) -> int | None:
     """Give the longest side that a picture is resized to; None where it stays as it is."""
     edges: list[int] = []
     for given in manifest.inputs.values():

@@ -100,12 +100,12 @@ class Preparer:
         known = {}
         for step in self._steps:
             answer = step.recalled(wave, item)
-            if answer is not None:
-                known[step.name] = answer
-        item.recalled = len(known) == len(self._steps)
-        if item.recalled:
-            item.answers.update(known)
-        return item.recalled
+            if answer is None:
+                return False
+            known[step.name] = answer
+        item.answers.update(known)
+        item.recalled = True
+        return True
 
     def _bury(self, item: Item) -> None:
         """Decide what becomes of a record with a null value."""

@@ -117,17 +117,8 @@ class Serving:
 
     def refused(self, name: str, version: str, error: StreamerError) -> None:
         """Tell the fleet why this daemon, which has nothing to serve, ends at its start."""
-        event = Swapped(
-            at=now(),
-            daemon=self.daemon,
-            model=name,
-            version=version,
-            before="",
-            outcome="failed",
-            reason=str(error),
-        )
         try:
-            self._ledger.note(event)
+            self._ledger.note(self._event(name, version, "", outcome="failed", reason=str(error)))
         except BrokerError as unsent:
             self._log.warning("the fleet cannot be told", error=str(unsent))
 
@@ -252,10 +243,12 @@ class Serving:
         self._tell_fleet(name, version, before, outcome="swapped", seconds=seconds)
 
     def _tell_fleet(self, name: str, version: str, before: str, **what: Any) -> None:
-        event = Swapped(
+        self.reporter.tell(self._event(name, version, before, **what).model_dump_json())
+
+    def _event(self, name: str, version: str, before: str, **what: Any) -> Swapped:
+        return Swapped(
             at=now(), daemon=self.daemon, model=name, version=version, before=before, **what
         )
-        self.reporter.tell(event.model_dump_json())
 
     def _tell_failure(self, name: str, version: str, before: str, reason: str) -> None:
         self._log.error(

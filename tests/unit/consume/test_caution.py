@@ -10,10 +10,10 @@ def crashes(times: int, note: str = "") -> tuple[Caution, str]:
     """Let so many owners in a row begin the partition's records and die."""
     for _ in range(times):
         caution = Caution(wave_records=4096)
-        caution.settled(PARTITION, 10, Attempt.read(note))
-        begun = caution.to_note(PARTITION)
-        assert begun is not None
-        _, note, attempt = begun
+        caution.settled(PARTITION, Attempt.read(note))
+        attempt = caution.to_note(PARTITION)
+        assert attempt is not None
+        note = attempt.note
         caution.noted(PARTITION, attempt)
     return caution, note
 
@@ -56,8 +56,8 @@ def test_small_steps_are_kept_over_commits_until_enough_records_have_passed() ->
 def test_records_are_noted_once_and_not_before_they_are_there() -> None:
     caution = Caution(wave_records=100)
     assert caution.to_note(PARTITION) is None
-    caution.settled(PARTITION, 5, Attempt())
-    assert caution.to_note(PARTITION) == (5, "streamer tries=1", Attempt(1))
+    caution.settled(PARTITION, Attempt())
+    assert caution.to_note(PARTITION) == Attempt(1)
     caution.noted(PARTITION, Attempt(1))
     assert caution.to_note(PARTITION) is None
 

@@ -29,7 +29,7 @@ class Driver:
 
 @pytest.fixture
 def two_gpus(monkeypatch):
-    monkeypatch.setattr(device, "_driver", Driver)
+    monkeypatch.setattr(device, "first_library", lambda _: Driver())
     device.gpu_uuids.cache_clear()
     yield
     device.gpu_uuids.cache_clear()
@@ -48,7 +48,7 @@ def test_a_gpu_is_found_by_its_uuid(two_gpus):
 
 
 def test_without_a_driver_no_gpu_is_visible(monkeypatch):
-    monkeypatch.setattr(device, "_driver", lambda: None)
+    monkeypatch.setattr(device, "first_library", lambda _: None)
     device.gpu_uuids.cache_clear()
     with pytest.raises(ModelError, match="visible are: none"):
         device.cuda_index("GPU-0")
