@@ -146,6 +146,28 @@ def test_a_gpu_is_asked_for_and_waited_for():
     assert "nvidia.com/gpu" not in tests[0]["spec"]["containers"][0]["resources"]["limits"]
 
 
+def test_helm_test_leaves_the_gpus_to_the_daemons_and_checks_their_topology_without():
+    [pod] = [one for one in of_kind(objects(LARGE), "Pod") if "street" in one["metadata"]["name"]]
+    file = pod["spec"]["containers"][0]["args"][-1].rpartition("/")[2]
+    maps = of_kind(objects(LARGE), "ConfigMap")
+    [kept] = [one for one in maps if one["metadata"]["name"].endswith("-street")]
+    checked, served = (yaml.safe_load(kept["data"][name]) for name in (file, "street.yaml"))
+    assert {model.pop("device") for model in served["models"].values()} == {"cuda:0"}
+    assert checked == served
+
+
+def test_a_sidecar_with_a_gpu_goes_where_gpus_are():
+    found = objects(
+        LARGE,
+        'retraining.intents.daemon={"gpu":{"count":1,"runtimeClassName":"nvidia"},'
+        '"nodeSelector":{"gpu":"yes"},"extraContainers":[{"name":"beside","image":"b"}]}',
+    )
+    [sidecar] = [s for s in pod_specs(found) if s["containers"][0]["name"] == "retrain"]
+    assert sidecar["runtimeClassName"] == "nvidia"
+    assert sidecar["nodeSelector"] == {"gpu": "yes"}
+    assert [one["name"] for one in sidecar["containers"]] == ["retrain", "beside"]
+
+
 def test_selectors_find_the_pods_and_nothing_of_the_tests():
     found = objects(LARGE)
     pods = [
@@ -261,6 +283,13 @@ def test_a_changed_topology_starts_the_pods_anew():
         ('models.image="a:1"', "existingClaim or image"),
         ("daemon.autoscaling.enabled=true", "autoscaling.partitions: needed"),
         (
+            (
+                'kafka.securityProtocol="SASL_SSL";kafka.saslMechanism="OAUTHBEARER";'
+                'kafka.oauth.tokenFile="/t";daemon.autoscaling={"enabled":true,"partitions":3}'
+            ),
+            "KEDA cannot ask for the lag with kafka.oauth.tokenFile",
+        ),
+        (
             'daemon.autoscaling={"enabled":true,"partitions":3,"maxReplicas":4}',
             "more than 3 partitions can't be shared out",
         ),
@@ -310,6 +339,12 @@ def test_the_live_page_asks_every_daemon_and_sidecar_of_the_release():
     variables = {one["name"]: one.get("value") for one in spec["containers"][0]["env"]}
     mounts = {one["name"]: one["mountPath"] for one in spec["containers"][0]["volumeMounts"]}
     assert variables["STREAMER_DASHBOARD__REPLAY_TOKEN_FILE"].startswith(mounts["live-page"])
+
+
+def test_the_live_page_goes_where_the_values_say():
+    found = objects(SMALL, 'livePage={"enabled":true,"nodeSelector":{"zone":"a"}}')
+    [spec] = [s for s in pod_specs(found) if s["containers"][0]["name"] == "live-page"]
+    assert spec["nodeSelector"] == {"zone": "a"}
 
 
 def test_without_a_secret_the_page_replays_nothing():

@@ -98,6 +98,9 @@ app.kubernetes.io/component: {{ .name }}
 {{- if gt (int $scaling.minReplicas) (int $scaling.maxReplicas) }}
 {{- fail (printf "%s.autoscaling: minReplicas above maxReplicas" $where) }}
 {{- end }}
+{{- if .root.Values.kafka.oauth.tokenFile }}
+{{- fail (printf "%s.autoscaling: KEDA cannot ask for the lag with kafka.oauth.tokenFile; use tokenUrl" $where) }}
+{{- end }}
 {{- if eq .daemon.kind "StatefulSet" }}
 {{- fail (printf "%s: static members that are scaled down leave their partitions unread until the session timeout; use a Deployment with autoscaling" $where) }}
 {{- end }}
@@ -205,6 +208,15 @@ seccompProfile: {type: RuntimeDefault}
 
 {{- define "streamer.topologyText" -}}
 {{- toYaml (merge (deepCopy .topology.topology) (dict "name" .name)) }}
+{{- end }}
+
+{{- /* The same for a pod without the GPUs that it asks for: models run where they can. */}}
+{{- define "streamer.topologyTextAnywhere" -}}
+{{- $topology := deepCopy .topology.topology }}
+{{- range $_, $model := $topology.models }}
+{{- if kindIs "map" $model }}{{- $_ := unset (unset $model "device") "provider" }}{{- end }}
+{{- end }}
+{{- toYaml (merge $topology (dict "name" .name)) }}
 {{- end }}
 
 {{- /* Not empty if any workload is scaled by KEDA. */}}

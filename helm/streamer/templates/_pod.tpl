@@ -69,3 +69,25 @@
 {{ toYaml . }}
 {{- end }}
 {{- end }}
+
+{{- /* Where pods go, and before whom; of a section with these keys. */}}
+{{- define "streamer.placement" -}}
+{{- with (.gpu | default dict).runtimeClassName }}
+runtimeClassName: {{ . }}
+{{- end }}
+{{- with .priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
