@@ -6,19 +6,23 @@ import sys
 
 # malloc.h of glibc; see mallopt(3).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-_LARGE_BYTES = 256 * 2**10
+_LARGE_BYTES = 32 * 2**20
+"""The most that glibc takes for the size from which a block is the system's own."""
+_SPARE_BYTES = 128 * 2**20
 _COLLECT_AFTER = (50_000, 20, 20)
 """Objects between two searches for cycles. A wave holds some ten thousand, none of them in a cycle:
 by Python's own 700, they are looked through over and over, for a quarter of the line's time."""
 
 
 def steady_memory() -> None:
-    """Let freed memory go back to the system instead of piling up in each thread's arena.
+    """Let freed memory be used again by every thread, and go back to the system beyond a bound.
 
-    glibc opens up to eight arenas a core, and after the first large block is freed it keeps blocks
-    of up to 32 MiB for itself; with pictures of changing sizes that is memory which never settles.
-    Two arenas, and large blocks straight from the system, keep it level. Elsewhere nothing is done.
-    Python, for its part, looks for cycles among objects more rarely.
+    glibc opens up to eight arenas a core, each of which keeps what its threads have freed; with
+    pictures of changing sizes that is memory which never settles. One arena keeps it level. To take
+    large blocks from the system each time and give them straight back does so too, but then every
+    page of every picture is faulted in anew: a quarter of the processor time of a small classifier.
+    Elsewhere than on glibc nothing is done. Python, for its part, looks for cycles among objects
+    more rarely.
     """
     gc.set_threshold(*_COLLECT_AFTER)
     if not sys.platform.startswith("linux"):
@@ -26,6 +30,6 @@ def steady_memory() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:  # musl
         return
-    mallopt(_M_ARENA_MAX, 2)
+    mallopt(_M_ARENA_MAX, 1)
     mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
-    mallopt(_M_TRIM_THRESHOLD, 2 * _LARGE_BYTES)
+    mallopt(_M_TRIM_THRESHOLD, _SPARE_BYTES)
