@@ -126,7 +126,7 @@ def waves_of(
 ) -> Iterator[Wave]:
     """Cut waves as the consume loop does under backlog."""
     pace = pace or Pace(topology.wave.max_records)
-    gatherer = Gatherer(topology.wave, preparer.cost, lambda: pace.records)
+    gatherer = Gatherer(topology.wave, preparer.costs, lambda: pace.records)
     gatherer.add(_PLACE, 0, records_of(values))
     while gatherer.records:
         yield gatherer.cut(_BUDGET)

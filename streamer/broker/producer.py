@@ -141,6 +141,8 @@ class Producer:
         self._transaction_s = kafka.transaction_timeout
         self._ends_at = inf  # of the transaction, if there is one
         self._known: set[str] = set()
+        self._places: dict[tuple[str, int], ClientPartition] = {}
+        self._enlisted: set[ClientPartition] = set()
         try:
             self._client = KafkaProducer(**settings)
         except errors.KafkaError as error:
@@ -173,18 +175,15 @@ class Producer:
 
     def append(self, record: OutRecord, partition: int) -> Pending:
         """Put a record on its way; nothing is certain before `flush`, not even a refusal."""
-        if record.topic not in self._known:
-            self.partitions(record.topic)  # without it the record would wait until it expires
-        where = ClientPartition(record.topic, partition)
+        where = self._places.get((record.topic, partition)) or self._place(record.topic, partition)
         headers = list(record.headers)
         for _, value in headers:
             if value is None:
                 headers = _Headers(headers)
                 break
-        manager = self._client._transaction_manager  # noqa: SLF001 - see the module's docstring
         try:
-            if manager is not None and manager.is_transactional():
-                manager.maybe_add_partition_to_transaction(where)
+            if where not in self._enlisted:
+                self._enlist(where)
             future, _, fresh, _ = self._client._accumulator.append(  # noqa: SLF001
                 where, record.timestamp, record.key, record.value, headers
             )
@@ -193,6 +192,18 @@ class Producer:
         if fresh:  # of a full one the sender has been told when the next was begun
             self._client._sender.wakeup()  # noqa: SLF001
         return Pending(record, partition, future)
+
+    def _place(self, topic: str, partition: int) -> ClientPartition:
+        if topic not in self._known:
+            self.partitions(topic)  # without it the record would wait until it expires
+        return self._places.setdefault((topic, partition), ClientPartition(topic, partition))
+
+    def _enlist(self, where: ClientPartition) -> None:
+        """Make a partition part of the transaction, if there is one."""
+        manager = self._client._transaction_manager  # noqa: SLF001 - see the module's docstring
+        if manager is not None and manager.is_transactional():
+            manager.maybe_add_partition_to_transaction(where)
+        self._enlisted.add(where)
 
     def flush(self) -> None:
         """Wait until every record appended before is written or refused.
@@ -214,6 +225,7 @@ class Producer:
         """Open a transaction."""
         try:
             self._client.begin_transaction()
+            self._enlisted.clear()
             self._ends_at = monotonic() + self._transaction_s
         except errors.KafkaError as error:
             raise producer_error(error, "opening a transaction") from error

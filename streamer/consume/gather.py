@@ -1,9 +1,10 @@
 """Polled records, gathered until the line takes them as a wave."""
 
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count, islice
+from itertools import accumulate, count, islice
 from time import monotonic
 
 from streamer.config.topology import WaveLimits
@@ -25,7 +26,7 @@ class Gatherer:
 
     Args:
         limits: records and bytes of a wave at the most.
-        cost: bytes that a record takes in the line, encoded and decoded.
+        costs: bytes that each record takes in the line, encoded and decoded.
         pace: records that a wave may hold just now.
         clock: monotonic seconds; passed in by tests.
     """
@@ -33,12 +34,12 @@ class Gatherer:
     def __init__(
         self,
         limits: WaveLimits,
-        cost: Callable[[Record], int],
+        costs: Callable[[Sequence[Record]], Sequence[int]],
         pace: Callable[[], int] | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._limits = limits
-        self._cost = cost
+        self._costs = costs
         self._pace = pace or (lambda: limits.max_records)
         self._clock = clock
         self._partitions: dict[TopicPartition, _Partition] = {}
@@ -57,17 +58,18 @@ class Gatherer:
     def _most_records(self) -> int:
         return min(self._pace(), self._limits.max_records)
 
-    def add(self, partition: TopicPartition, epoch: int, records: Iterable[Record]) -> None:
+    def add(self, partition: TopicPartition, epoch: int, records: Sequence[Record]) -> None:
         """Add records polled under an epoch, in offset order."""
         held = self._of(partition, epoch)
-        for record in records:
-            cost = self._cost(record)
-            held.records.append((record, cost))
-            held.position = record.offset + 1
-            self.records += 1
-            self.cost_bytes += cost
-            if self.since is None:
-                self.since = self._clock()
+        if not records:
+            return
+        costs = self._costs(records)
+        held.records.extend(zip(records, costs, strict=True))
+        held.position = records[-1].offset + 1
+        self.records += len(records)
+        self.cost_bytes += sum(costs)
+        if self.since is None:
+            self.since = self._clock()
 
     def moved(self, partition: TopicPartition, epoch: int, position: int) -> None:
         """Note the offset read next, which may lie behind the last record's successor."""
@@ -156,17 +158,18 @@ class Gatherer:
             for partition in order
         }
         share = max(records_left // max(len(order), 1), 1)
-        none_yet = True
         for bound in (share, records_left):
             for partition in order:
-                while records_left and chosen[partition] < min(bound, len(costs[partition])):
-                    cost = costs[partition][chosen[partition]]
-                    if cost > bytes_left and not none_yet:
-                        break
-                    none_yet = False
-                    chosen[partition] += 1
-                    records_left -= 1
-                    bytes_left -= cost
+                begin = chosen[partition]
+                found = costs[partition][begin : min(bound, begin + records_left)]
+                sums = list(accumulate(found))
+                fitting = bisect_right(sums, bytes_left)
+                if sums and records_left == most:
+                    fitting = max(fitting, 1)
+                if fitting:
+                    chosen[partition] += fitting
+                    records_left -= fitting
+                    bytes_left -= sums[fitting - 1]
         return chosen
 
     def _of(self, partition: TopicPartition, epoch: int) -> _Partition:

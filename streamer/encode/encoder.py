@@ -74,7 +74,7 @@ class Encoder:
         return msgspec.structs.replace(output, headers=output.headers + headers)
 
     def _out(self, record: Record, value: bytes | None) -> OutRecord:
-        carried = tuple(header for header in record.headers if self._carries(header[0]))
+        carried = tuple([header for header in record.headers if self._carries(header[0])])
         from_source = self._sink.timestamp == "source" and record.timestamp >= 0
         return OutRecord(
             topic=self._sink.topic,

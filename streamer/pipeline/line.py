@@ -118,7 +118,7 @@ class Line:
         tail: Channel[Wave] = Channel(1)
         feed: Channel[Wave] = Channel(1)
         try:
-            source = self._source = self._open_source(preparer.cost)
+            source = self._source = self._open_source(preparer.costs)
             feed, self._stages, tail = run_line(
                 [self._named(stage) for stage in self._line(preparer)],
                 capacity=1,
@@ -154,7 +154,7 @@ class Line:
             message = f"several stages of '{self.topology.name}' failed"
             raise BaseExceptionGroup(message, errors)
 
-    def _open_source(self, cost: Callable[[Record], int]) -> Source:
+    def _open_source(self, costs: Callable[[Sequence[Record]], Sequence[int]]) -> Source:
         topology = self.topology
         exactly_once = topology.delivery == "exactly-once"
         out_of_range = topology.source.on_offset_out_of_range
@@ -164,7 +164,7 @@ class Line:
         return Source(
             self._consumer,
             self.assignment,
-            Gatherer(topology.wave, cost, lambda: self._pace.records),
+            Gatherer(topology.wave, costs, lambda: self._pace.records),
             self.budget,
             self._caution,
             None if exactly_once else self._commits,
@@ -304,11 +304,13 @@ class CostedPreparer(Preparer):
         )
         self._assembly = assembly
 
-    def cost(self, record: Record) -> int:
-        """Give the bytes that a record takes in the line: its own, and what is made of it.
+    def costs(self, records: Sequence[Record]) -> list[int]:
+        """Give the bytes that each record takes in the line: its own, and what is made of it.
 
         The decoded original counts where a later step cuts crops from it; else it lives only as
         long as its decoding, and the models' inputs are what stays.
         """
-        kept = self._decoder.cost(record) if self._keep_image else record.size_bytes
-        return kept + self._assembly.input_bytes + _RECORD_OVERHEAD_BYTES
+        made = self._assembly.input_bytes + _RECORD_OVERHEAD_BYTES
+        if self._keep_image:
+            return [self._decoder.cost(record) + made for record in records]
+        return [record.size_bytes + made for record in records]

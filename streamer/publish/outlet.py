@@ -80,11 +80,15 @@ class Outlet:
         self, producer: Producer, items: Sequence[Item], sent: list[tuple[Item, Pending]]
     ) -> None:
         """Append the outputs of items; what is known to be too large is rejected."""
+        counts: dict[str, int] = {}  # of the topics' partitions: asked for once, not by record
         for item in items:
             output = self._fitting(item)
-            if output is not None:
-                _, partition = self.partition_of(producer, output)
-                sent.append((item, producer.append(output, partition)))
+            if output is None:
+                continue
+            count = counts.get(output.topic) or self._count(producer, output.topic)
+            counts[output.topic] = count
+            partition = partition_for(output, count, self._rule)
+            sent.append((item, producer.append(output, partition)))
 
     def _blame(self, refused: Sequence[tuple[Item, RecordError]]) -> None:
         """Refuse who is at fault; an error that several share tells of their batch only."""

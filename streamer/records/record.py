@@ -31,11 +31,10 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     @property
     def size_bytes(self) -> int:
         """Bytes of key, value and headers."""
-        return (
-            len(self.key or b"")
-            + len(self.value or b"")
-            + sum(len(name) + len(value or b"") for name, value in self.headers)
-        )
+        size = len(self.key or b"") + len(self.value or b"")
+        for name, value in self.headers:
+            size += len(name) + len(value or b"")
+        return size
 
 
 class OutRecord(msgspec.Struct, frozen=True, gc=False):

@@ -72,6 +72,8 @@ def producer(client):
     made._transaction_s = 0.0
     made._ends_at = float("inf")
     made._known = set()
+    made._places = {}
+    made._enlisted = set()
     return made
 
 

@@ -18,7 +18,9 @@ def limits(most=10, most_bytes=10**6):
 
 
 def gatherer(most=10, most_bytes=10**6, **options):
-    return Gatherer(limits(most, most_bytes), lambda found: len(found.value or b""), **options)
+    return Gatherer(
+        limits(most, most_bytes), lambda found: [len(one.value or b"") for one in found], **options
+    )
 
 
 def held(most=10, **counts):

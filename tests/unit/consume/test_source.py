@@ -151,7 +151,9 @@ class World:
         self.commits = Commits(0.1, clock=self.clock)
         self.events = Events()
         self.gatherer = Gatherer(
-            WaveLimits(max_records=most, max_bytes=10**9), lambda _: 100, clock=self.clock
+            WaveLimits(max_records=most, max_bytes=10**9),
+            lambda records: [100] * len(records),
+            clock=self.clock,
         )
         self.source = Source(
             self.consumer,

@@ -38,7 +38,9 @@ class Delivery(RuleBasedStateMachine):
         self.cluster = Cluster(positions={at(0): 0, at(1): 0}, partitions=2)
         self.cluster.poison = lambda out: out.topic == "out" and offset_of(out) % 7 == 3
         self.assignment = Assignment()
-        self.gatherer = Gatherer(WaveLimits(max_records=6, max_bytes=2**20), lambda _record: 1)
+        self.gatherer = Gatherer(
+            WaveLimits(max_records=6, max_bytes=2**20), lambda records: [1] * len(records)
+        )
         self.assignment.joined(Membership("me", 1))
         self.member = True
         self.reading = {}  # our positions

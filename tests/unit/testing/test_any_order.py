@@ -71,7 +71,7 @@ class Member:
         self.source = Source(
             self.consumer,
             self.assignment,
-            Gatherer(WaveLimits(max_records=6), lambda _record: 1, clock=clock),
+            Gatherer(WaveLimits(max_records=6), lambda records: [1] * len(records), clock=clock),
             self.budget,
             self.caution,
             None if exactly_once else self.commits,
