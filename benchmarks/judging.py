@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score
 
 from streamer.graphs.head import Head
 from streamer.models import Version
-from streamer.retraining.config import Gate, Strategy
+from streamer.retraining.config import Gate, Strategy, Training
 from streamer.retraining.features import as_rows, computed_features
 from streamer.retraining.grading import graded
 from streamer.retraining.learner import Learner
@@ -18,6 +18,7 @@ from streamer.retraining.marks import Marks
 from streamer.retraining.runner import Runner
 from streamer.retraining.trial import answers, published, tried
 from streamer.retraining.truth import form_of
+from streamer.retraining.tuning.course import Course
 
 REPEATS = 5
 """How often examples are divided anew where there are few."""
@@ -32,6 +33,11 @@ def learnt(lesson: Lesson, champion: Version, folder: Path, strategy: Strategy) 
     if isinstance(trial.compared, Marks):
         return float(trial.compared.challenger.mean())
     return float(accuracy_score(lesson.sides["test"].truths, trial.challenger.labels))
+
+
+def epochs_of(lesson: Lesson, training: Training) -> int:
+    """Give how often an example is seen at the most: the budget of both sides."""
+    return Course.of(training, len(lesson.sides["train"].examples)).epochs
 
 
 def judged(version: Version, lesson: Lesson) -> float:
@@ -75,7 +81,6 @@ def folds(  # noqa: PLR0913, PLR0917 - the cells of a row
     ours: Sequence[float],
     reference: Sequence[float],
     named: str,
-    repeats: int = REPEATS,
 ) -> Row:
     """Give a row of repeated folds, with the interval of the paired difference.
 
@@ -84,13 +89,13 @@ def folds(  # noqa: PLR0913, PLR0917 - the cells of a row
     from scipy.stats import t
 
     apart = np.array(ours) - np.array(reference)
-    folds = len(apart) // repeats
+    folds = len(apart) // REPEATS
     spread = np.sqrt(apart.var(ddof=1) * (1 / len(apart) + 1 / (folds - 1)))
     reach = float(t.ppf(0.975, len(apart) - 1) * spread)
     mean = float(apart.mean())
     return {
         "strategy": strategy,
-        "what": f"{what}; {repeats} x {folds} folds",
+        "what": f"{what}; {REPEATS} x {folds} folds",
         "examples": f"{count:,}",
         "ours": f"{np.mean(ours):.4f}",
         "reference": f"{np.mean(reference):.4f} ({named})",

@@ -1,6 +1,5 @@
 """Pictures: kinds of flowers, handwritten digits, blood cells."""
 
-import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.model_selection import RepeatedStratifiedKFold
 
 from benchmarks import lessons, references
-from benchmarks.judging import REPEATS, Row, features, folds, judged, learnt, row
+from benchmarks.judging import REPEATS, Row, epochs_of, features, folds, judged, learnt, row
 from streamer.graphs.head import find_head
 from streamer.models import Version
 from streamer.preprocess import preprocessor_for
@@ -23,11 +22,11 @@ from streamer.retraining.tuning.nets import built
 from streamer.retraining.tuning.targets import cells, loss
 
 _CELL_SIDE = 128
-_CELL_EPOCHS = 25
-_CELL_REPEATS = 3
-_DIGITS, _HELD_OUT, _EPOCHS = 1200, 2000, 6
+_CELL_TRAINING = Training(epochs=25, patience=25, batch_size=4, learning_rate=2e-3)
+_DIGITS, _HELD_OUT = 1200, 2000
+_KNOWN_EPOCHS = 6
 _MORE_DIGITS = 400
-_MORE_EPOCHS = (6, 20)
+_DIGITS_TRAINING = Training(batch_size=32, flips=False)
 _TEN = "0123456789"
 _PICTURES = {"model_type": "streamer", "network": "pictures"}
 
@@ -87,10 +86,11 @@ def digits_scratch(assets: Path, folder: Path) -> list[Row]:
     network = _digits_network()
     champion = _digits_version(folder / "digits", network)
     lesson = lessons.lesson(train, test, list(_TEN))
-    strategy = Strategy(kind="from-scratch", training=_digits_training())
+    strategy = Strategy(kind="from-scratch", training=_DIGITS_TRAINING)
     ours = learnt(lesson, champion, folder / "new", strategy)
-    _digits_loop(network, train)
-    what = "accuracy, handwritten digits"
+    epochs = epochs_of(lesson, _DIGITS_TRAINING)
+    _digits_loop(network, train, epochs)
+    what = f"accuracy, handwritten digits, {epochs} epochs"
     return [row("from-scratch", what, lesson, ours, _digits_right(network, test), "Torch loop")]
 
 
@@ -99,24 +99,17 @@ def digits_finetune(assets: Path, folder: Path) -> list[Row]:
     told = lessons.digits(assets / "data/mnist")
     train, test = told[:_MORE_DIGITS], told[-_HELD_OUT:]
     network = _digits_network()
-    _digits_loop(network, [one for one in told[_DIGITS : 2 * _DIGITS] if one[1] < "5"])
+    lower = [one for one in told[_DIGITS : 2 * _DIGITS] if one[1] < "5"]
+    _digits_loop(network, lower, _KNOWN_EPOCHS)
     before = _digits_right(network, test)
     champion = _digits_version(folder / "digits", network)
     lesson = lessons.lesson(train, test, list(_TEN))
-    rows = []
-    for epochs in _MORE_EPOCHS:
-        strategy = Strategy(kind="finetune", training=_digits_training(epochs))
-        ours = learnt(lesson, champion, folder / f"new-{epochs}", strategy)
-        plain = copy.deepcopy(network)
-        _digits_loop(plain, train, epochs)
-        what = f"accuracy, digits, {epochs} epochs, 0 to 4 known (before: {before:.3f})"
-        reference = _digits_right(plain, test)
-        rows.append(row("finetune", what, lesson, ours, reference, "Torch loop"))
-    return rows
-
-
-def _digits_training(epochs: int = _EPOCHS) -> Training:
-    return Training(epochs=epochs, batch_size=32, flips=False)
+    strategy = Strategy(kind="finetune", training=_DIGITS_TRAINING)
+    ours = learnt(lesson, champion, folder / "new", strategy)
+    epochs = epochs_of(lesson, _DIGITS_TRAINING)
+    _digits_loop(network, train, epochs)
+    what = f"accuracy, digits, {epochs} epochs, 0 to 4 known (before: {before:.3f})"
+    return [row("finetune", what, lesson, ours, _digits_right(network, test), "Torch loop")]
 
 
 def _digits_network() -> Any:
@@ -143,7 +136,7 @@ def _digits_tensors(told: Sequence[lessons.Told]) -> tuple[Any, Any]:
     return torch.stack(pixels), torch.tensor([int(label) for _, label in told])
 
 
-def _digits_loop(network: Any, told: Sequence[lessons.Told], epochs: int = _EPOCHS) -> None:
+def _digits_loop(network: Any, told: Sequence[lessons.Told], epochs: int) -> None:
     pixels, right = _digits_tensors(told)
 
     def step(places: Sequence[int]) -> Any:
@@ -184,12 +177,7 @@ def cells_boxes(assets: Path, folder: Path) -> list[Row]:
         },
         own=True,
     )
-    strategy = Strategy(
-        kind="from-scratch",
-        training=Training(
-            epochs=_CELL_EPOCHS, batch_size=4, patience=_CELL_EPOCHS, learning_rate=2e-3
-        ),
-    )
+    strategy = Strategy(kind="from-scratch", training=_CELL_TRAINING)
     prepare = preprocessor_for(champion.manifest, champion.folder)
     inputs = [
         parts[0] for parts in prepare.prepare([s for s, _ in told]) if isinstance(parts, list)
@@ -203,7 +191,7 @@ def cells_boxes(assets: Path, folder: Path) -> list[Row]:
     grid = cells(_CELL_SIDE, _CELL_SIDE, (8, 16, 32))
     kinds = [int(any(one["label"] == "Platelets" for one in answer)) for _, answer in told]
     ours, plain = [], []
-    splits = RepeatedStratifiedKFold(n_splits=2, n_repeats=_CELL_REPEATS, random_state=0)
+    splits = RepeatedStratifiedKFold(n_splits=2, n_repeats=REPEATS, random_state=0)
     for fold, (train, test) in enumerate(splits.split(kinds, kinds)):
         lesson = lessons.lesson([told[i] for i in train], [told[i] for i in test], labels, "boxes")
         ours.append(learnt(lesson, champion, folder / f"cells-{fold}", strategy))
@@ -214,7 +202,8 @@ def cells_boxes(assets: Path, folder: Path) -> list[Row]:
             some = [int(train[one]) for one in at]
             return loss(network.detector(pixels[some]), [boxes[one] for one in some], grid)
 
-        references.looped(network, step, len(train), epochs=_CELL_EPOCHS, size=4, rate=2e-3, seed=0)
+        epochs = epochs_of(lesson, _CELL_TRAINING)
+        references.looped(network, step, len(train), epochs=epochs, size=4, rate=2e-3, seed=0)
         place = folder / f"cells-plain-{fold}"
         exported = lessons.carrying(
             place,
@@ -225,5 +214,5 @@ def cells_boxes(assets: Path, folder: Path) -> list[Row]:
             own=True,
         )
         plain.append(judged(exported, lesson))
-    what = "mAP@0.5, blood cells"
-    return [folds("from-scratch", what, len(told), ours, plain, "Torch loop", _CELL_REPEATS)]
+    what = f"mAP@0.5, blood cells, {epochs} epochs"
+    return [folds("from-scratch", what, len(told), ours, plain, "Torch loop")]

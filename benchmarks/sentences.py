@@ -10,14 +10,14 @@ import torch
 from sklearn.metrics import accuracy_score
 
 from benchmarks import lessons, references
-from benchmarks.judging import Row, features, judged, learnt, row
+from benchmarks.judging import Row, epochs_of, features, judged, learnt, row
 from streamer.graphs.head import Head, find_head
 from streamer.models import Version
-from streamer.retraining.config import Strategy, Training
+from streamer.retraining.config import Strategy
 from streamer.retraining.features import computed_features
 
 _EVERY = 4  # of the messages: four times as many take four times as long on both sides
-_SPAM_EPOCHS, _SPAM_RATE = 4, 5e-4  # at 5e-5 both sides still answer "ham" to everything
+_SPAM_RATE, _PAIRS_RATE = 5e-5, 2e-5  # those that streamer takes where none is written
 
 
 def texts_head(assets: Path, folder: Path) -> list[Row]:
@@ -105,8 +105,7 @@ def texts_finetune(assets: Path, folder: Path) -> list[Row]:
     labels = sorted({label for _, label in train})
     champion = _text_version(folder / "spam", "text-classification", labels)
     lesson = lessons.lesson(train, test, labels)
-    training = Training(epochs=_SPAM_EPOCHS, batch_size=16, learning_rate=_SPAM_RATE)
-    strategy = Strategy(kind="finetune", training=training)
+    strategy = Strategy(kind="finetune")
     ours = learnt(lesson, champion, folder / "spam-new", strategy)
     network, tokenizer = _minilm(2, "text-classification", len(labels))
     read = _reader(tokenizer)
@@ -116,9 +115,8 @@ def texts_finetune(assets: Path, folder: Path) -> list[Row]:
         logits = network(**read([_text(train[at][0]) for at in places])).logits
         return torch.nn.functional.cross_entropy(logits, right)
 
-    references.looped(
-        network, loss, len(train), epochs=_SPAM_EPOCHS, size=16, rate=_SPAM_RATE, seed=0
-    )
+    epochs, size = epochs_of(lesson, strategy.training), strategy.training.batch_size
+    references.looped(network, loss, len(train), epochs=epochs, size=size, rate=_SPAM_RATE, seed=0)
     found = []
     with torch.no_grad():
         for at in range(0, len(test), 50):
@@ -127,7 +125,7 @@ def texts_finetune(assets: Path, folder: Path) -> list[Row]:
     truths = [labels.index(label) for _, label in test]
     reference = float(accuracy_score(truths, found))
     ham = truths.count(labels.index("ham")) / len(truths)
-    what = f"accuracy, SMS spam (all ham: {ham:.3f})"
+    what = f"accuracy, SMS spam, {epochs} epochs (all ham: {ham:.3f})"
     return [row("finetune", what, lesson, ours, reference, "Torch loop")]
 
 
@@ -171,8 +169,7 @@ def pairs_embedding(assets: Path, folder: Path) -> list[Row]:
     test = lessons.pairs(assets / "data/text/stsb_en_dev.jsonl")
     champion = _text_version(folder / "minilm", "sentence-similarity", ())
     lesson = lessons.lesson(train, test, (), "score")
-    training = Training(epochs=3, batch_size=16)
-    strategy = Strategy(kind="embedding", training=training)
+    strategy = Strategy(kind="embedding")
     ours = learnt(lesson, champion, folder / "minilm-new", strategy)
     network, tokenizer = _minilm(2, "sentence-similarity", 0)
     read = _reader(tokenizer)
@@ -188,7 +185,8 @@ def pairs_embedding(assets: Path, folder: Path) -> list[Row]:
         right = torch.tensor([score for _, score in some])
         return (torch.nn.functional.cosine_similarity(*both) - right).square().mean()
 
-    references.looped(network, loss, len(train), epochs=3, size=16, rate=2e-5, seed=0)
+    epochs, size = epochs_of(lesson, strategy.training), strategy.training.batch_size
+    references.looped(network, loss, len(train), epochs=epochs, size=size, rate=_PAIRS_RATE, seed=0)
     found: list[float] = []
     with torch.no_grad():
         for at in range(0, len(test), 50):
@@ -196,7 +194,7 @@ def pairs_embedding(assets: Path, folder: Path) -> list[Row]:
             both = [vectors([getattr(one, side) for one in some]) for side in ("first", "second")]
             found += torch.nn.functional.cosine_similarity(*both).tolist()
     reference = _spearman(found, [score for _, score in test])
-    what = f"Spearman, STS-B dev (before: {judged(champion, lesson):.3f})"
+    what = f"Spearman, STS-B dev, {epochs} epochs (before: {judged(champion, lesson):.3f})"
     return [row("embedding", what, lesson, ours, reference, "Torch loop")]
 
 

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ def successor(
     folder: Path,
     labels: Sequence[str],
     write: Callable[[Path], None],
+    postprocess: Mapping[str, Any] | None = None,
 ) -> Version:
     """Write a version's folder: all that the champion has, another model, more labels.
 
@@ -54,6 +55,7 @@ def successor(
         folder: where its files go; must not exist.
         labels: those that it answers; none where its task has none.
         write: writes the model file.
+        postprocess: what of the manifest's `postprocess` is other than before.
     """
     folder.mkdir(parents=True)
     for name in files_of(champion):
@@ -72,6 +74,8 @@ def successor(
         content.pop("labels", None)
     for gone in ("files", "metrics", "lineage"):
         content.pop(gone, None)
+    if postprocess:
+        content["postprocess"] = {**content.get("postprocess", {}), **postprocess}
     written = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     (folder / MANIFEST).write_text(written, encoding="utf-8")
     return load_version(str(folder), beside=folder, models_dir=folder)

@@ -72,10 +72,12 @@ class Training(Section):
     """Of the last layers; by strategy and network if left out."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 0.9
     """Factor from each part to the one before it: what sees the input first changes least."""
-    epochs: Count = 10
-    """At the most."""
-    patience: Count = 3
-    """Ends after so many epochs without a lower loss on the validation side; the best counts."""
+    epochs: Count | None = None
+    """At the most. If left out 10, or with few examples as many as make 500 steps, but no more than
+    100."""
+    patience: Count | None = None
+    """Ends after so many epochs without a lower loss on the validation side; the best counts. A
+    third of the epochs if left out."""
     batch_size: Count = 16
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     augment: bool = True
@@ -85,7 +87,10 @@ class Training(Section):
     pairs: Literal["cosine", "contrastive"] = "cosine"
     """With an embedder: the cosines of pairs become their scores, or come into their order."""
     device: str = "auto"
-    """`auto`: a GPU if there is one, with half precision; `cpu`, `cuda`, `cuda:1`."""
+    """`auto`: a GPU if there is one; `cpu`, `cuda`, `cuda:1`."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What is computed in; weights, and what the loss is made of, are float32 always. `auto`:
+    bfloat16 on GPUs that are made for it, float32 elsewhere."""
 
 
 class Strategy(Section):
@@ -102,7 +107,8 @@ class Strategy(Section):
     hidden: Count = 128
     """With `head: mlp`: units of that layer."""
     class_weight: Literal["none", "balanced"] = "none"
-    """`balanced`: examples of rare classes weigh more."""
+    """`balanced`: examples of rare classes weigh more. Of classifiers with one label, and of
+    tokens."""
     training: Training = Training()
     replay: Replay = Replay()
     seed: Annotated[int, Field(ge=0)] = 0

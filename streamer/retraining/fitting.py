@@ -15,29 +15,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.retraining.linear import Linear, Scaling
 from streamer.retraining.losses import Matrix, loss_and_slope, nll, optimiser
 
 _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 _STEPS = 200
-_LEAST_SPREAD = 1e-6
-
-
-@dataclass(frozen=True)
-class Linear:
-    """Weights [labels, features] and bias [labels]."""
-
-    weights: Matrix
-    bias: Matrix
-
-    def logits(self, features: NDArray[Any]) -> Matrix:
-        """Give [n, labels]."""
-        found: Matrix = features @ self.weights.T + self.bias
-        return found
-
-    @property
-    def layers(self) -> "tuple[Linear, ...]":
-        """Give what is written into a graph."""
-        return (self,)
 
 
 class Fit(Protocol):
@@ -97,12 +79,11 @@ def fit_head(
     Raises:
         ConfigError: scipy is not installed.
     """
-    middle = train.features.mean(axis=0)
-    spread = np.maximum(train.features.std(axis=0), _LEAST_SPREAD)
-    scaled = (train.features - middle) / spread
+    scaling = Scaling.of(train.features)
+    scaled = scaling.apply(train.features)
     judged = validation if len(validation.targets) else train
     seen = _seen(train.targets)
-    starts = [("champion", _scaled(prior, labels, middle, spread))] if prior is not None else []
+    starts = [("champion", _grown(scaling.scaled(prior), labels))] if prior is not None else []
     if prior is None or (seen == labels and prior.weights.any()):
         width = train.features.shape[1]
         starts.append(("zero", Linear(np.zeros((labels, width)), np.zeros(labels))))
@@ -112,7 +93,7 @@ def fit_head(
         for penalty in _PENALTIES:
             check()
             found = _minimised(scaled, train, start, penalty, check)
-            head = _unscaled(found, middle, spread)
+            head = scaling.unscaled(found)
             loss = nll(head.logits(judged.features), judged.targets)
             tried.append(
                 {
@@ -127,13 +108,14 @@ def fit_head(
     assert best is not None  # noqa: S101 - there is always a start
     _, start, penalty, head = best
     if len(validation.targets):
-        both = _together(train, validation)
-        found = _minimised((both.features - middle) / spread, both, start, penalty, check)
-        head = _unscaled(found, middle, spread)
+        both = together(train, validation)
+        found = _minimised(scaling.apply(both.features), both, start, penalty, check)
+        head = scaling.unscaled(found)
     return Fitted(head, tuple(tried))
 
 
-def _together(one: Known, other: Known) -> Known:
+def together(one: Known, other: Known) -> Known:
+    """Put the examples of two sides below each other."""
     return Known(
         np.concatenate([one.features, other.features]),
         np.concatenate([one.targets, other.targets]),
@@ -158,21 +140,13 @@ def fit_temperature(logits: NDArray[Any], targets: NDArray[np.int64]) -> float:
     return float(np.exp(found.x))
 
 
-def _scaled(prior: Linear, labels: int, middle: Matrix, spread: Matrix) -> Linear:
-    """Write a head for features that are centred and scaled; new labels begin improbable."""
-    weights = np.zeros((labels, len(middle)))
-    bias = np.full(labels, float(prior.bias.min()) if len(prior.bias) else 0.0)
-    count = len(prior.bias)
-    weights[:count] = prior.weights * spread
-    bias[:count] = prior.bias + prior.weights @ middle
-    if labels > count:
-        bias[count:] = bias[:count].min()
+def _grown(prior: Linear, labels: int) -> Linear:
+    """Give a head rows for new labels, which begin improbable."""
+    count, width = prior.weights.shape
+    weights = np.zeros((labels, width))
+    bias = np.full(labels, float(prior.bias.min()) if count else 0.0)
+    weights[:count], bias[:count] = prior.weights, prior.bias
     return Linear(weights, bias)
-
-
-def _unscaled(head: Linear, middle: Matrix, spread: Matrix) -> Linear:
-    weights = head.weights / spread
-    return Linear(weights, head.bias - weights @ middle)
 
 
 def _minimised(

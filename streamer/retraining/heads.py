@@ -5,7 +5,7 @@ text.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,11 @@ from streamer.retraining.challenger import Challenger, TooLittleError, successor
 from streamer.retraining.config import Strategy
 from streamer.retraining.examples import Side
 from streamer.retraining.features import Features, Parts, as_rows, computed_features
-from streamer.retraining.fitting import Fit, Fitted, Known, Linear, fit_head
+from streamer.retraining.fitting import Fit, Fitted, Known, fit_head
 from streamer.retraining.hidden import Mlp, fit_mlp
 from streamer.retraining.lesson import Lesson, Part
-from streamer.retraining.losses import balanced, log_softmax
+from streamer.retraining.linear import Linear
+from streamer.retraining.losses import balanced, log_softmax, sigmoid
 from streamer.retraining.runner import Runner
 from streamer.retraining.tokens import Tagger
 from streamer.retraining.truth import Form, form_of, names_in
@@ -61,11 +62,10 @@ class NewHead:
         """
         name, after = output_of(version.manifest)
         head = _found(version, name, self._strategy.features)
-        kind = "linear head" if self._strategy.head == "linear" else "head with a hidden layer"
         drawn = "drawn towards the one that serves" if head.weights is not None else "from nothing"
         if self._strategy.head == "mlp":
             drawn = f"of {self._strategy.hidden} units"
-        told = f"a new {kind} on the tensor '{head.features}', {drawn}"
+        told = f"a new {self._kind} on the tensor '{head.features}', {drawn}"
         return f"{told}; probabilities by {after if after != 'none' else 'the manifest'}"
 
     def learn(
@@ -85,6 +85,8 @@ class NewHead:
                 if tagger is None
                 else _of_tokens(tagger, part, found)
             )
+            if self._strategy.class_weight == "balanced":
+                known[side] = replace(known[side], weights=balanced(known[side].targets))
         fitted = self._fitted(known, lesson, champion, task.head, check)
         layers = [(one.weights, one.bias) for one in fitted.head.layers]
 
@@ -98,8 +100,13 @@ class NewHead:
         parity = compared(
             version, champion, base, fitted.head, samples, after=task.after, threads=self._threads
         )
-        kind = "linear head" if self._strategy.head == "linear" else "head with a hidden layer"
-        return Challenger(version, parity, fitted.tried, f"a new {kind} on the frozen version")
+        return Challenger(
+            version, parity, fitted.tried, f"a new {self._kind} on the frozen version"
+        )
+
+    @property
+    def _kind(self) -> str:
+        return "linear head" if self._strategy.head == "linear" else "head with a hidden layer"
 
     def _base(self, champion: Version, head: Head) -> Head:
         """Give what the head works on: with a hidden layer, what that one works on."""
@@ -143,10 +150,7 @@ class NewHead:
             if form == "labels"
             else np.array(lesson.indices(side), np.int64)
         )[good]
-        weights = np.ones(len(targets))
-        if self._strategy.class_weight == "balanced" and len(targets) and targets.ndim == 1:
-            weights = balanced(targets)
-        return Known(rows[good].astype(np.float64), targets, weights)
+        return Known(rows[good].astype(np.float64), targets, np.ones(len(targets)))
 
 
 @dataclass(frozen=True)
@@ -228,7 +232,7 @@ def probabilities(logits: NDArray[Any], after: After) -> NDArray[np.float64]:
     if after == "none":
         return given
     if after == "sigmoid":
-        return 1 / (1 + np.exp(-given))
+        return sigmoid(given)
     return np.exp(log_softmax(given))
 
 

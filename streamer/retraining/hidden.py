@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.retraining.fitting import Fitted, Known, Linear
+from streamer.retraining.fitting import Fitted, Known, together
+from streamer.retraining.linear import Linear, Scaling
 from streamer.retraining.losses import Matrix, loss_and_slope, nll, optimiser
 
 _PENALTIES = (1e-4, 1e-3, 1e-2)
 _STEPS = 300
-_LEAST_SPREAD = 1e-6
 _IMPROBABLE = -4.0
 
 
@@ -43,7 +43,7 @@ def fit_mlp(  # noqa: PLR0913 - what the fit depends on
     seed: int,
     check: Callable[[], None] = lambda: None,
 ) -> Fitted:
-    """Fit a head with one hidden layer.
+    """Fit a head with one hidden layer; then once more, as chosen, with the validation set, too.
 
     Args:
         train: what is learnt from.
@@ -57,27 +57,30 @@ def fit_mlp(  # noqa: PLR0913 - what the fit depends on
     Raises:
         ConfigError: scipy is not installed.
     """
-    middle = train.features.mean(axis=0)
-    spread = np.maximum(train.features.std(axis=0), _LEAST_SPREAD)
-    scaled = (train.features - middle) / spread
+    scaling = Scaling.of(train.features)
+    scaled = scaling.apply(train.features)
     judged = validation if len(validation.targets) else train
     start, begun = _random(scaled.shape[1], width, labels, seed), "random weights"
-    if prior is not None and prior.hidden.weights.shape == (width, len(middle)):
-        start, begun = _grown(prior, labels, middle, spread), "champion"
-    best: tuple[float, Mlp] | None = None
+    if prior is not None and prior.hidden.weights.shape == (width, scaled.shape[1]):
+        start, begun = _grown(prior, labels, scaling), "champion"
+    best: tuple[float, float, Mlp] | None = None
     tried = []
     for penalty in _PENALTIES:
         check()
         found = _minimised(scaled, train, start, penalty, check)
-        hidden = found.hidden.weights / spread
-        head = Mlp(Linear(hidden, found.hidden.bias - hidden @ middle), found.last)
+        head = Mlp(scaling.unscaled(found.hidden), found.last)
         loss = nll(head.logits(judged.features), judged.targets)
         told = {"penalty": penalty, "towards": begun, "validation": loss}
         tried.append({**told, "train": nll(head.logits(train.features), train.targets)})
         if best is None or loss < best[0]:
-            best = (loss, head)
+            best = (loss, penalty, head)
     assert best is not None  # noqa: S101 - there is always a penalty
-    return Fitted(best[1], tuple(tried))
+    _, penalty, head = best
+    if len(validation.targets):
+        both = together(train, validation)
+        found = _minimised(scaling.apply(both.features), both, start, penalty, check)
+        head = Mlp(scaling.unscaled(found.hidden), found.last)
+    return Fitted(head, tuple(tried))
 
 
 def _random(features: int, width: int, labels: int, seed: int) -> Mlp:
@@ -88,13 +91,12 @@ def _random(features: int, width: int, labels: int, seed: int) -> Mlp:
     return Mlp(Linear(first, np.zeros(width)), Linear(last, np.zeros(labels)))
 
 
-def _grown(prior: Mlp, labels: int, middle: Matrix, spread: Matrix) -> Mlp:
+def _grown(prior: Mlp, labels: int, scaling: Scaling) -> Mlp:
     """Write a head for features that are centred and scaled; new labels begin improbable."""
     count, width = prior.last.weights.shape
     last = Linear(np.zeros((labels, width)), np.full(labels, prior.last.bias.min() + _IMPROBABLE))
     last.weights[:count], last.bias[:count] = prior.last.weights, prior.last.bias
-    hidden = prior.hidden
-    return Mlp(Linear(hidden.weights * spread, hidden.bias + hidden.weights @ middle), last)
+    return Mlp(scaling.scaled(prior.hidden), last)
 
 
 def _minimised(

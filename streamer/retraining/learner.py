@@ -21,10 +21,11 @@ from streamer.retraining.heads import NewHead, output_of
 from streamer.retraining.lesson import Lesson, Part
 from streamer.retraining.place import Place
 from streamer.retraining.projection import Projection
-from streamer.retraining.truth import form_of
+from streamer.retraining.truth import WEIGHABLE, form_of
 from streamer.retraining.tuning import Tuning
 
 _TORCH = ("finetune", "from-scratch", "embedding")
+_EVEN = ("calibrate", "embedding")
 _THUMBNAIL = 8
 
 
@@ -70,6 +71,12 @@ class Learner:
         Raises:
             ConfigError: the strategy can't be had of this version.
         """
+        weighs = self._strategy.class_weight == "balanced"
+        if weighs and (form_of(version.manifest) not in WEIGHABLE or self._strategy.kind in _EVEN):
+            raise ConfigError(
+                "strategy.class_weight: balanced is for classifiers with one label, and for "
+                f"tokens; not for {self._strategy.kind} of {version.manifest.task}: leave it out"
+            )
         return self._way(version).check(version)
 
     def learn(

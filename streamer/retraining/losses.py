@@ -29,6 +29,12 @@ def nll(logits: NDArray[Any], targets: NDArray[Any]) -> float:
     return loss_and_slope(logits, targets, np.ones(len(targets)))[0]
 
 
+def sigmoid(values: NDArray[Any]) -> Matrix:
+    """Give 1 / (1 + exp(-x)) without overflow."""
+    found: Matrix = np.exp(-np.logaddexp(0.0, -np.asarray(values, np.float64)))
+    return found
+
+
 def loss_and_slope(
     logits: NDArray[Any], targets: NDArray[Any], weights: Matrix
 ) -> tuple[float, Matrix]:
@@ -43,7 +49,7 @@ def loss_and_slope(
     values = np.asarray(logits, np.float64)
     # log(1 + exp(x)) - x * y, summed over labels as if each were a question of its own
     losses = np.logaddexp(0.0, values) - values * targets
-    slope: Matrix = (1 / (1 + np.exp(-values)) - targets) * shares
+    slope: Matrix = (sigmoid(values) - targets) * shares
     return float((losses * shares).sum()), slope
 
 

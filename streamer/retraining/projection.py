@@ -78,7 +78,7 @@ class Projection:
         if len(pairs["train"][2]) < _LEAST or np.ptp(pairs["train"][2]) == 0:
             raise TooLittleError("fewer than ten pairs, or all of one score: nothing to learn from")
         judged = pairs["validation"] if len(pairs["validation"][2]) else pairs["train"]
-        best: tuple[float, Matrix] | None = None
+        best: tuple[float, float, Matrix] | None = None
         tried = []
         for penalty in _PENALTIES:
             check()
@@ -87,9 +87,13 @@ class Projection:
             told = {"penalty": penalty, "towards": "champion", "validation": loss}
             tried.append({**told, "train": error_of(found, pairs["train"])})
             if best is None or loss < best[0]:
-                best = (loss, found)
+                best = (loss, penalty, found)
         assert best is not None  # noqa: S101 - there is always a penalty
-        matrix = best[1].astype(np.float32)
+        _, penalty, found = best
+        if len(pairs["validation"][2]):  # what chose the penalty is learnt from, too
+            both = tuple(np.concatenate(sides) for sides in zip(*pairs.values(), strict=True))
+            found = _minimised((both[0], both[1], both[2]), penalty, check)
+        matrix = found.astype(np.float32)
         version = successor(
             champion, folder, (), lambda file: projected(champion.file, name, matrix, file)
         )

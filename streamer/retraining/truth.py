@@ -1,6 +1,7 @@
 """What labels say, by the task: a label, several, a similarity, boxes, entities."""
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any, Literal
 
 from streamer.models import Manifest
@@ -13,8 +14,11 @@ _FORMS: Mapping[str, Form] = {
     "object-detection": "boxes",
     "token-classification": "entities",
 }
+WEIGHABLE: tuple[Form, ...] = ("label", "entities")
+"""Where each thing that is learnt has one class, so that classes may weigh the same."""
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _PREFIXES = ("B-", "I-")
+_FAR = 1e6  # pixels; no picture is as wide
 Box = tuple[float, float, float, float]
 
 
@@ -64,6 +68,33 @@ def box_of(entry: Mapping[str, Any]) -> Box:
     except (KeyError, TypeError) as error:
         raise ValueError(f"no box with {', '.join(_CORNERS)}: {entry}") from error
     return left, top, right, bottom
+
+
+def check_answer(kind: str, answer: Any) -> None:
+    """Make sure that what a label says can be learnt from.
+
+    Args:
+        kind: `label`, `boxes`, `score` or `entities`.
+        answer: of that kind, as far as JSON's types go.
+
+    Raises:
+        ValueError: it can't; the message says why.
+    """
+    if kind == "score" and not isfinite(answer):
+        raise ValueError(f"score: no number to learn from: {answer}")
+    if kind not in ("boxes", "entities"):
+        return
+    for one in answer:
+        if not name_of(one):
+            raise ValueError(f"{kind}: one without a label: {one}")
+        if kind == "boxes":
+            left, top, right, bottom = box_of(one)
+            if not (left < right < _FAR and top < bottom < _FAR):
+                raise ValueError(f"boxes: one without an area: {one}")
+        else:
+            start, end = one.get("start"), one.get("end")
+            if not (isinstance(start, int) and isinstance(end, int) and 0 <= start < end):
+                raise ValueError(f"entities: one without start and end in characters: {one}")
 
 
 def spans(answer: Sequence[Mapping[str, Any]] | None) -> set[tuple[int, int, str]]:

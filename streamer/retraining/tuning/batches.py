@@ -53,7 +53,13 @@ class Examples:
 
     @property
     def targets(self) -> NDArray[np.int64]:
-        """Give the labels of all, where each has one."""
+        """Give the labels of all, where each has one; of entities those of the tokens."""
+        if self._form == "entities":
+            tags = self._tags(
+                [parts[0] for *_, parts in self._items], [a for _, a, _ in self._items]
+            )
+            found: NDArray[np.int64] = tags[tags != _IGNORED].numpy()
+            return found
         return np.array([self._places[answer] for _, answer, _ in self._items], np.int64)
 
     def batch(self, places: Sequence[int], rng: np.random.Generator | None) -> Batch:

@@ -11,10 +11,10 @@ import structlog
 
 from streamer.retraining.config import Training
 from streamer.retraining.tuning.batches import Batch, Examples
+from streamer.retraining.tuning.course import Course
 from streamer.retraining.tuning.networks import Network
 from streamer.retraining.tuning.objectives import Objective
 
-_WARM = 0.1
 _MOST_SLOPE = 1.0
 _log = structlog.get_logger("retrain")
 
@@ -50,6 +50,7 @@ class Loop:
         rate: the learning rate of its last layers.
         seed: of what is drawn.
         device: where the network is.
+        half: whether it computes in bfloat16, where that does no harm.
     """
 
     def __init__(  # noqa: PLR0913 - what a loop is made of
@@ -61,6 +62,7 @@ class Loop:
         rate: float,
         seed: int,
         device: str,
+        half: bool = False,
     ) -> None:
         self._network = network
         self._objective = objective
@@ -68,6 +70,7 @@ class Loop:
         self._rate = rate
         self._seed = seed
         self._device = device
+        self._half = half
 
     def run(
         self,
@@ -91,17 +94,14 @@ class Loop:
 
         optimiser = self._optimiser()
         state = self._resumed(optimiser, checkpoints)
-        per_epoch = max(
-            (len(train) + self._training.batch_size - 1) // self._training.batch_size, 1
-        )
-        steps = per_epoch * self._training.epochs
-        while state.epoch < self._training.epochs and state.bad < self._training.patience:
+        course = Course.of(self._training, len(train))
+        while state.epoch < course.epochs and state.bad < course.patience:
             rng = np.random.default_rng([self._seed, state.epoch])
             torch.manual_seed(self._seed * 1000 + state.epoch)
             losses = []
             for step, places in enumerate(self._shuffled(len(train), rng)):
                 check()
-                self._set_rates(optimiser, state.epoch * per_epoch + step, steps)
+                _set_rates(optimiser, course.share(state.epoch, step))
                 batch = train.batch(places, rng if self._training.augment else None)
                 losses.append(self._step(optimiser, batch))
             judged = self._judged(validation if len(validation) else train, check)
@@ -137,13 +137,6 @@ class Loop:
                     for decays in (True, False)
                 ]
         return torch.optim.AdamW([one for one in groups if one["params"]], lr=self._rate)
-
-    def _set_rates(self, optimiser: Any, step: int, steps: int) -> None:
-        """Up over the first tenth of the steps, then down to nothing."""
-        warm = max(1, round(steps * _WARM))
-        course = (step + 1) / warm if step < warm else (steps - step) / max(steps - warm, 1)
-        for group in optimiser.param_groups:
-            group["lr"] = group["share"] * course
 
     def _step(self, optimiser: Any, batch: Batch) -> float:
         import torch
@@ -210,13 +203,19 @@ class Loop:
         return moved, right.to(self._device)
 
     def _mixed(self) -> AbstractContextManager[Any]:
-        """Half precision where it is faster: on GPUs."""
+        """Compute in bfloat16 what Torch holds to be safe in it."""
         import torch
 
-        if not self._device.startswith("cuda"):
+        if not self._half:
             return nullcontext()
-        found: AbstractContextManager[Any] = torch.autocast("cuda", dtype=torch.bfloat16)
+        kind = torch.device(self._device).type
+        found: AbstractContextManager[Any] = torch.autocast(kind, dtype=torch.bfloat16)
         return found
+
+
+def _set_rates(optimiser: Any, share: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = group["share"] * share
 
 
 def _written(state: State, module: Any, optimiser: Any) -> bytes:

@@ -36,7 +36,7 @@ def objective_for(
     return {
         "label": _of_label(name, weights),
         "labels": _of_labels(name),
-        "entities": _of_tokens(name),
+        "entities": _of_tokens(name, weights),
         "score": _of_score(name, version.manifest.postprocess.function_to_apply == "sigmoid"),
     }[form]
 
@@ -46,7 +46,7 @@ def _of_label(name: str, weights: Any) -> Objective:
         from torch.nn.functional import cross_entropy
 
         [feeds], right = batch
-        return cross_entropy(network(feeds)[name], right, weight=weights)
+        return cross_entropy(network(feeds)[name].float(), right, weight=weights)
 
     return loss
 
@@ -56,18 +56,18 @@ def _of_labels(name: str) -> Objective:
         from torch.nn.functional import binary_cross_entropy_with_logits
 
         [feeds], right = batch
-        return binary_cross_entropy_with_logits(network(feeds)[name], right)
+        return binary_cross_entropy_with_logits(network(feeds)[name].float(), right)
 
     return loss
 
 
-def _of_tokens(name: str) -> Objective:
+def _of_tokens(name: str, weights: Any) -> Objective:
     def loss(network: Network, batch: Batch) -> Any:
         from torch.nn.functional import cross_entropy
 
         [feeds], right = batch
-        logits = network(feeds)[name]
-        return cross_entropy(logits[:, : right.shape[1]].flatten(0, 1), right.flatten())
+        logits = network(feeds)[name].float()[:, : right.shape[1]]
+        return cross_entropy(logits.flatten(0, 1), right.flatten(), weight=weights)
 
     return loss
 
@@ -75,7 +75,7 @@ def _of_tokens(name: str) -> Objective:
 def _of_score(name: str, sigmoid: bool) -> Objective:  # noqa: FBT001 - the manifest's setting
     def loss(network: Network, batch: Batch) -> Any:
         [feeds], right = batch
-        values = network(feeds)[name].flatten()
+        values = network(feeds)[name].float().flatten()
         return ((values.sigmoid() if sigmoid else values) - right).square().mean()
 
     return loss
@@ -123,7 +123,7 @@ def _pooling(manifest: Manifest, name: str, pooling: str | None) -> Callable[...
     )
 
     def pooled(network: Network, feeds: Mapping[str, Any]) -> Any:
-        states = network(feeds)[name]
+        states = network(feeds)[name].float()
         if states.ndim == 2:  # noqa: PLR2004 - pooled within the network
             return states
         if pooling == "cls":
@@ -144,7 +144,7 @@ def _of_boxes(network: Network, batch: Batch) -> Any:
 
         detector = network.module.detector
         grid = cells(images.shape[2], images.shape[3], detector.strides).to(images.device)
-        return loss(detector(images), right, grid)
+        return loss(detector(images).float(), right, grid)
     import torch
 
     height, width = images.shape[2:]

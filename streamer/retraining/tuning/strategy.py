@@ -1,23 +1,25 @@
 """The strategies `finetune`, `from-scratch` and `embedding`: of what is in `trainable/`."""
 
 import json
+import os
 from collections.abc import Callable
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streamer.errors import ConfigError
+from streamer.errors import ConfigError, ModelError
 from streamer.graphs import Exported, export
 from streamer.graphs.samples import shapes_of
 from streamer.models import Version
 from streamer.retraining.challenger import TRAINABLE, Challenger, TooLittleError, successor
 from streamer.retraining.config import Strategy
+from streamer.retraining.examples import Side
 from streamer.retraining.heads import enough
 from streamer.retraining.lesson import Lesson
 from streamer.retraining.losses import balanced
 from streamer.retraining.place import Place
-from streamer.retraining.truth import Form, form_of
+from streamer.retraining.truth import WEIGHABLE, Form, form_of
 from streamer.retraining.tuning.batches import Examples
 from streamer.retraining.tuning.loop import Loop
 from streamer.retraining.tuning.networks import OWN, Network, description, load_network
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 _RATES = {"finetune": 5e-5, "embedding": 2e-5, "from-scratch": 1e-3}
 _OWN_RATE = 1e-3
 _LEAST = 10
+_SIDES: tuple[Side, ...] = ("train", "validation")
 _FOLDER = "checkpoints"
 
 
@@ -74,51 +77,66 @@ class Tuning:
         layers = self._strategy.training.layers
         which = "all layers" if layers == "all" else f"the last {layers} layers"
         begins = "from random weights" if kind == "from-scratch" else f"{which}"
-        return f"{name} of {TRAINABLE}/, {begins}, on {self._device()}"
+        return f"{name} of {TRAINABLE}/, {begins}, on {self._device()} in {self._precision()}"
 
     def learn(
         self, lesson: Lesson, champion: Version, folder: Path, check: Callable[[], None]
     ) -> Challenger:
         """Make a challenger; see `Learner.learn`."""
-        import torch
-
         form = form_of(champion.manifest)
         _enough(lesson, form)
-        device = self._device()
-        kind = self._strategy.kind
+        device, kind = self._device(), self._strategy.kind
+        kept = _Kept(self._place, self._name(lesson, champion))
         with _deterministic(self._strategy.seed, self._threads):
-            if device.startswith("cuda"):
-                torch.cuda.set_per_process_memory_fraction(self._gpu_memory)
-            fresh = kind == "from-scratch"
-            network = load_network(champion, lesson.labels, lesson.old, fresh=fresh)
-            network.module.to(device)
-            sides = {
-                side: Examples(champion, lesson, part, form, flips=self._strategy.training.flips)
-                for side, part in lesson.sides.items()
-                if side != "test"
-            }
-            objective = objective_for(
-                champion,
-                form,
-                self._weights(sides["train"], len(lesson.labels), form, device),
-                self._strategy.training.pairs,
+            network = load_network(
+                champion, lesson.labels, lesson.old, fresh=kind == "from-scratch"
             )
-            loop = Loop(
-                network,
-                objective,
-                self._strategy.training,
-                rate=self._rate(network),
-                seed=self._strategy.seed,
-                device=device,
-            )
-            kept = _Kept(self._place, self._name(lesson, champion))
-            told = loop.run(sides["train"], sides["validation"], kept, check)
+            told = self._learnt(network, lesson, champion, kept, check)
             network.module.to("cpu").eval()
             version, done = self._written(network, lesson, champion, folder)
         kept.forget()
-        count = len(told)
-        text = f"{kind} of {network.origin}, {count} epochs on {device}, by {done.exporter}"
+        where = f"on {device} in {self._precision()}"
+        text = f"{kind} of {network.origin}, {len(told)} epochs {where}, by {done.exporter}"
         return Challenger(version, done.difference, tuple(told), text)
+
+    def _learnt(
+        self,
+        network: Network,
+        lesson: Lesson,
+        champion: Version,
+        kept: "_Kept",
+        check: Callable[[], None],
+    ) -> list[dict[str, Any]]:
+        """Let a network learn; give the losses of each epoch."""
+        import torch
+
+        form, training, device = form_of(champion.manifest), self._strategy.training, self._device()
+        if device.startswith("cuda"):
+            index = torch.device(device).index
+            torch.cuda.set_per_process_memory_fraction(self._gpu_memory, index)
+        train, validation = (
+            Examples(champion, lesson, lesson.sides[side], form, flips=training.flips)
+            for side in _SIDES
+        )
+        weights = self._weights(train, len(lesson.labels), form, device)
+        try:
+            network.module.to(device)
+            loop = Loop(
+                network,
+                objective_for(champion, form, weights, training.pairs),
+                training,
+                rate=self._rate(network),
+                seed=self._strategy.seed,
+                device=device,
+                half=self._precision() == "bfloat16",
+            )
+            return loop.run(train, validation, kept, check)
+        except torch.OutOfMemoryError as error:
+            told = " ".join(str(error).split())
+            raise ModelError(
+                f"strategy.training: memory of {device} does not hold it: a smaller batch_size, "
+                f"fewer layers, or a larger budget.gpu_memory: {told:.200}"
+            ) from error
 
     def _written(
         self, network: Network, lesson: Lesson, champion: Version, folder: Path
@@ -144,7 +162,7 @@ class Tuning:
         import numpy as np
         import torch
 
-        if self._strategy.class_weight == "none" or form != "label":
+        if self._strategy.class_weight == "none" or form not in WEIGHABLE:
             return None
         targets = train.targets
         found = np.ones(labels)
@@ -161,6 +179,17 @@ class Tuning:
             return wanted
         return "cuda" if torch.cuda.is_available() else "cpu"
 
+    def _precision(self) -> str:
+        import torch
+
+        wanted = self._strategy.training.precision
+        if wanted != "auto":
+            return wanted
+        made_for_it = self._device().startswith("cuda") and torch.cuda.is_bf16_supported(
+            including_emulation=False
+        )
+        return "bfloat16" if made_for_it else "float32"
+
     def _name(self, lesson: Lesson, champion: Version) -> str:
         """Name a run's checkpoint by all that decides what comes of it."""
         told = [
@@ -169,6 +198,7 @@ class Tuning:
             champion.manifest.version,
             self._strategy.model_dump(mode="json"),
             self._device(),
+            self._precision(),
         ]
         return sha256(json.dumps(told).encode()).hexdigest()[:24]
 
@@ -216,6 +246,7 @@ def _deterministic(seed: int, threads: int) -> "Iterator[None]":
     """Fix what decides the result: the seed, the threads, which kernels run."""
     import torch
 
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as cuBLAS asks for it
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.manual_seed(seed)
     torch.set_num_threads(threads)

@@ -38,7 +38,7 @@ def assigned(boxes: Tensor, grid: Tensor) -> Tensor:
     Returns:
         int64 [cells], -1 where a cell answers for none; of two signs it takes the smaller.
     """
-    owner = torch.full((len(grid),), -1, dtype=torch.long)
+    owner = torch.full((len(grid),), -1, dtype=torch.long, device=grid.device)
     if not len(boxes):
         return owner
     sizes = (boxes[:, 2:4] - boxes[:, :2]).prod(1).sqrt()

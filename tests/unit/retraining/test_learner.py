@@ -9,11 +9,14 @@ from support.labelling import filled
 
 from streamer.errors import ConfigError
 from streamer.models.version import load_version
+from streamer.retraining.calibration import best_threshold
 from streamer.retraining.config import Gate, Replay, Split, Strategy
-from streamer.retraining.fitting import Known, Linear, fit_head, fit_temperature
+from streamer.retraining.fitting import Known, fit_head, fit_temperature
 from streamer.retraining.gate import judge
+from streamer.retraining.hidden import fit_mlp
 from streamer.retraining.learner import Learner, TooLittleError
 from streamer.retraining.lesson import cut
+from streamer.retraining.linear import Linear
 from streamer.retraining.losses import nll
 from streamer.retraining.place import Place
 from streamer.retraining.runner import OutOfTimeError
@@ -198,6 +201,31 @@ def test_a_head_learns_from_the_examples_that_chose_its_penalty_too():
     fitted = fit_head(*sides, 2, None)
     found = nll(fitted.head.logits(sides[1].features), sides[1].targets)
     assert found < 0.9 * min(one["validation"] for one in fitted.tried)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_head_with_a_hidden_layer_learns_from_them_too(seed):
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(60, 8))
+    targets = (features[:, 0] * features[:, 1] + 0.3 * rng.normal(size=60) > 0).astype(np.int64)
+    sides = [Known(features[at], targets[at], np.ones(30)) for at in np.split(np.arange(60), 2)]
+    fitted = fit_mlp(*sides, 2, width=8, prior=None, seed=0)
+    found = nll(fitted.head.logits(sides[1].features), sides[1].targets)
+    assert found < 0.9 * min(one["validation"] for one in fitted.tried)
+
+
+def test_the_score_from_which_labels_are_answered_is_the_best_one():
+    rng = np.random.default_rng(0)
+    held = rng.random((400, 5)) < 0.15
+    chances = np.clip(0.2 * held + 0.25 * rng.random((400, 5)), 0, 1)
+    given = best_threshold(chances, held)
+
+    def f1(bar):
+        answered = chances >= bar
+        return 2 * (answered & held).sum() / (answered.sum() + held.sum())
+
+    assert f1(given) >= max(f1(bar) for bar in np.linspace(0, 0.5, 501)) - 1e-12
+    assert f1(given) > f1(0.5) + 0.3
 
 
 def test_the_temperature_of_overconfident_scores_is_found():
