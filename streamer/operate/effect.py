@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import RecordError
+from streamer.retraining.marks import correlation_figures
 
 Label = str | float | None
 
@@ -132,14 +133,7 @@ def _share(hits: Sequence[bool]) -> float | None:
 
 
 def _spearman(scores: NDArray[np.float64], truths: NDArray[np.float64]) -> float | None:
-    """Give the correlation of ranks, equal values sharing theirs."""
-    if len(scores) < 2 or not np.ptp(scores) or not np.ptp(truths):  # noqa: PLR2004 - a line
+    """Give the correlation of ranks; None where there is no order."""
+    if not len(scores) or not np.ptp(scores) or not np.ptp(truths):
         return None
-    return float(np.corrcoef(_ranks(scores), _ranks(truths))[0, 1])
-
-
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    middles: NDArray[np.float64] = ends - (counts - 1) / 2
-    return middles[places]
+    return float(correlation_figures(scores, truths).mean())

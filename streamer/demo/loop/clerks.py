@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from threading import Event, Thread
-from types import TracebackType
 from typing import Any, Self
 
 import structlog
@@ -47,12 +46,7 @@ class Clerks(Thread):
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         self.join(10)
 
