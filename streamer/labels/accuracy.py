@@ -7,11 +7,14 @@ that.
 """
 
 from collections import OrderedDict, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from streamer.labels.label import Place
 
 _MOST_ANSWERS = 200_000
+_MOST_BYTES = 2**27
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +23,11 @@ class Answer:
 
     Attributes:
         label: its best one; None where there is none.
-        score: of that label.
+        score: how sure it was.
         at: the record's time, milliseconds since the epoch.
         random: whether the record is in the random share.
         box: of a crop, in pixels of the record's picture: xmin, ymin, xmax, ymax.
+        given: the whole answer as JSON, where it is no single label.
     """
 
     model: str
@@ -33,6 +37,12 @@ class Answer:
     at: int
     random: bool = False
     box: tuple[int, int, int, int] | None = None
+    given: bytes = b""
+
+
+def names_it(answer: Answer, right: Any) -> bool:
+    """Tell whether an answer's best label is the right one, or one of several that are."""
+    return answer.label in (right if isinstance(right, list) else [right])
 
 
 @dataclass
@@ -83,7 +93,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class _Truth:
-    labels: frozenset[str]
+    answer: Any
     random: bool
 
 
@@ -96,33 +106,37 @@ class LiveAccuracy:
         window_ms: older answers are forgotten.
         cohort_ms: length of a cohort.
         most: answers that are kept at the most.
+        most_bytes: what they may take where they are no single labels.
+        right: tells whether an answer is as a label says.
     """
 
     delay_ms: int
     window_ms: int
     cohort_ms: int = 3_600_000
     most: int = _MOST_ANSWERS
+    most_bytes: int = _MOST_BYTES
+    right: Callable[[Answer, Any], bool] = names_it
+    _bytes: int = 0
     _answers: OrderedDict[Place, Answer] = field(default_factory=OrderedDict)
     _truths: dict[Place, _Truth] = field(default_factory=dict)
 
     def answered(self, place: Place, answer: Answer) -> None:
         """Take note of an answer."""
+        before = self._answers.get(place)
+        self._bytes += len(answer.given) - (len(before.given) if before is not None else 0)
         self._answers[place] = answer
-        while len(self._answers) > self.most:
+        while len(self._answers) > self.most or self._bytes > self.most_bytes:
             self._forget()
 
-    def labelled(self, place: Place, answer: object, *, random: bool) -> None:
+    def labelled(self, place: Place, answer: Any, *, random: bool) -> None:
         """Take note of what was right, in the place of what was said before.
 
         Args:
             place: which answer is meant.
-            answer: a label, or several that all are right.
+            answer: what `right` compares with: a label, several that all are right, boxes, ...
             random: whether it was asked for at random.
         """
-        given = answer if isinstance(answer, list) else [answer]
-        labels = frozenset(one for one in given if isinstance(one, str))
-        if labels:
-            self._truths[place] = _Truth(labels, random)
+        self._truths[place] = _Truth(answer, random)
 
     def withdrawn(self, place: Place) -> None:
         """Forget a label."""
@@ -168,7 +182,7 @@ class LiveAccuracy:
         figures.asked += answer.random
         if truth is None:
             return
-        right = answer.label in truth.labels
+        right = self.right(answer, truth.answer)
         figures.labelled += 1
         figures.right += right
         if answer.random and truth.random:
@@ -176,5 +190,6 @@ class LiveAccuracy:
             figures.random_right += right
 
     def _forget(self) -> None:
-        place, _ = self._answers.popitem(last=False)
+        place, gone = self._answers.popitem(last=False)
+        self._bytes -= len(gone.given)
         self._truths.pop(place, None)

@@ -1,10 +1,13 @@
 """From the answers of two versions to figures that the gate compares, by the form of the task."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 
+from streamer.labels import Answer
+from streamer.labels.accuracy import names_it
 from streamer.retraining.marks import Figures, Marks, OfClass, correlation_figures, f1_figures
 from streamer.retraining.precision import Precision, found_in
 from streamer.retraining.truth import Form, names_in, spans
@@ -86,6 +89,17 @@ def passes(form: Form, answer: Any, right: Any) -> bool:
     if form == "boxes":
         return all(found_in(answer or (), one) for one in right)
     return _items(form, answer) == _items(form, right)
+
+
+def wholly_right(form: Form) -> Callable[[Answer, Any], bool]:
+    """Give what tells of an answer in the stream whether it was right: what live accuracy counts.
+
+    A similarity is within 0.2 of its score; boxes and entities are all there, and none too many.
+    """
+    if form in ("label", "labels"):
+        return names_it
+    most = _NEAR if form == "score" else 0.0
+    return lambda answer, right: off_by(form, msgspec.json.decode(answer.given), right) <= most
 
 
 def _items(form: Form, answer: Any) -> set[Any]:

@@ -23,7 +23,8 @@ from streamer.labels import (
     request_value,
 )
 from streamer.labels.requests import draw
-from streamer.records import OutRecord, Record, Rejection, TopicPartition
+from streamer.records import OutRecord, Record, Rejection, TopicPartition, parent_ids
+from streamer.retraining.answers import best_of, outputs_of
 from streamer.retraining.asking import Asked
 from streamer.retraining.capture import Captured
 from streamer.retraining.config import RetrainFile
@@ -33,6 +34,7 @@ from streamer.retraining.labelled import LabelledSet
 from streamer.retraining.place import Place as Folder
 from streamer.retraining.store import Store
 from streamer.retraining.topics import Outlet, Topic
+from streamer.retraining.truth import check_answer
 
 _GATHER_S = 1.0
 _MOST_GATHERED = 1000
@@ -207,6 +209,10 @@ class Intake:
             message = f"labels of this task have '{self._kind}', this one has '{label.kind}'"
             raise RecordError(message, reason="wrong-kind")
         try:
+            check_answer(label.kind, label.answer)
+        except ValueError as error:
+            raise RecordError(str(error), reason="wrong-answer") from error
+        try:
             found = self._finder.find(label)
         except MissingError as error:
             self._set.counts[error.reason.replace("-", "_")] += 1
@@ -266,8 +272,8 @@ class Intake:
             return
         at = timestamp if timestamp is not None else record.timestamp
         share = self._requests.random if self._requests is not None else 1.0
-        for item, output, box in _outputs(given["output"]):
-            label, score = _best(output)
+        for item, output, box in outputs_of(given["output"]):
+            label, score = best_of(output)
             yield (
                 place._replace(item=item),
                 Answer(
@@ -278,12 +284,19 @@ class Intake:
                     at=at,
                     random=is_random(place, share),
                     box=box,
+                    given=b"" if self._kind == "label" else msgspec.json.encode(output),
                 ),
                 timestamp,
             )
 
     def _letter(self, record: Record, error: RecordError) -> OutRecord:
-        self._log.debug("no label", reason=error.reason, error=str(error), offset=record.offset)
+        self._log.debug(
+            "no label",
+            reason=error.reason,
+            error=str(error),
+            offset=record.offset,
+            **parent_ids(record.headers),
+        )
         kind = type(error).__name__
         rejection = Rejection("decode", None, error.reason, kind, str(error))
         topic = self._file.deadletter_topic
@@ -297,23 +310,3 @@ def _original_order(record: Record) -> tuple[int, int]:
 def _place_of(row: Row) -> Place | None:
     """Give the answer that a row's label is of; None where the example stood beside the label."""
     return place_of(row.name) if row.step is not None else None
-
-
-def _outputs(output: Any) -> Iterator[tuple[int | None, Any, tuple[int, int, int, int] | None]]:
-    """Give the outputs of a step: one of the record, or one of each crop with its box."""
-    if isinstance(output, list) and output and "item" in output[0] and "output" in output[0]:
-        for entry in output:
-            box = entry["box"]
-            cut = tuple(int(box[side]) for side in ("xmin", "ymin", "xmax", "ymax"))
-            yield entry["item"], entry["output"], cut  # type: ignore[misc]
-        return
-    yield None, output, None
-
-
-def _best(output: Any) -> tuple[str | None, float | None]:
-    """Give the best label and its score, of tasks that have such."""
-    if isinstance(output, list) and output and isinstance(output[0], dict):
-        first = output[0]
-        if "label" in first and "box" not in first:
-            return first["label"], first.get("score")
-    return None, None

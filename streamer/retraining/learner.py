@@ -49,6 +49,7 @@ class Learner:
         threads: CPU threads that it may use.
         gpu_memory: share of a GPU's memory that it may use.
         place: where a run that was killed finds how far it was.
+        tells: told the share that is learnt, where that takes long.
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class Learner:
         *,
         gpu_memory: float = 0.5,
         place: Place | None = None,
+        tells: Callable[[float], None] = lambda _: None,
     ) -> None:
+        self._tells = tells
         self._gpu_memory = gpu_memory
         self._place = place
         self._strategy = strategy
@@ -119,7 +122,7 @@ class Learner:
     def _way(self, version: Version) -> Way:
         kind, manifest = self._strategy.kind, version.manifest
         if kind in _TORCH:
-            return Tuning(self._strategy, self._threads, self._gpu_memory, self._place)
+            return Tuning(self._strategy, self._threads, self._gpu_memory, self._place, self._tells)
         if kind == "calibrate":
             return Calibration(self._features, self._threads)
         form = form_of(manifest)

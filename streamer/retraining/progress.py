@@ -7,6 +7,7 @@ from typing import Literal
 
 import structlog
 from pydantic import BaseModel, ConfigDict
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from streamer.broker import Producer
@@ -31,6 +32,7 @@ class Told(BaseModel):
             versions, `writes` the report and the version, `deploys` it.
         run: number of the run that goes on.
         why: it was begun.
+        learnt: share of its epochs, while it learns on weights.
         seconds: since it began; and how many it may take.
         taken: labels taken into the set so far; and by how many a run is due.
         examples: by side.
@@ -47,6 +49,7 @@ class Told(BaseModel):
     stage: Stage = "collects"
     run: int | None = None
     why: str | None = None
+    learnt: float = 0.0
     seconds: float = 0.0
     limit_s: float = 0.0
     taken: int = 0
@@ -108,8 +111,16 @@ class Teller:
         self._now = self._now.model_copy(update={"stage": stage})
         self._metrics.reached(self._now.model, stage, STAGES)
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=STAGES.index(stage), stage=stage)
+            task, done = self._bar.task_ids[0], STAGES.index(stage)
+            self._bar.update(task, completed=done, stage=stage, refresh=True)
         self._tell()
+
+    def learns(self, share: float) -> None:
+        """A run has learnt so much of what it may learn."""
+        self._now = self._now.model_copy(update={"learnt": round(share, 3)})
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=STAGES.index("learns") + share)
+        self.goes_on()
 
     def goes_on(self) -> None:
         """Something moves; told now and then."""
@@ -122,7 +133,7 @@ class Teller:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-        self._now = self._now.model_copy(update={"run": None, "why": None})
+        self._now = self._now.model_copy(update={"run": None, "why": None, "learnt": 0.0})
         self.reaches("collects")
 
     def close(self) -> None:
@@ -156,6 +167,7 @@ def _bar(title: str) -> Progress:
         BarColumn(),
         TextColumn("{task.fields[stage]}"),
         TimeElapsedColumn(),
+        console=Console(stderr=True),
         transient=True,
     )
     made.add_task(title, total=len(STAGES), stage="")

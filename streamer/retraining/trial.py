@@ -1,7 +1,7 @@
 """Champion and challenger on the same held-out records, and what else a challenger must meet."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,16 +101,35 @@ class Trial:
 
 
 def tried(  # noqa: PLR0913 - both sides, and what is asked
-    champion: Version, challenger: Version, part: Part, gate: Gate, *, threads: int, beside: Path
+    champion: Version,
+    challenger: Version,
+    part: Part,
+    gate: Gate,
+    *,
+    threads: int,
+    beside: Path,
+    check: Callable[[], None] = lambda: None,
 ) -> Trial:
     """Let both answer the held-out records, and look at time, size and what must pass.
+
+    Args:
+        champion: what serves.
+        challenger: what was made of it.
+        part: the held-out records.
+        gate: what is asked.
+        threads: CPU threads of each.
+        beside: the sidecar's file, beside which that of what must pass lies.
+        check: called between batches; raises to end the work.
 
     Raises:
         ConfigError: the file of what must pass cannot be read.
     """
     form = form_of(champion.manifest)
     part, counting = counted(part, gate)
-    with Runner(champion, threads=threads) as old, Runner(challenger, threads=threads) as new:
+    with (
+        Runner(champion, threads=threads, check=check) as old,
+        Runner(challenger, threads=threads, check=check) as new,
+    ):
         first, second = (
             _answered(runner, version, part, form)
             for runner, version in ((old, champion), (new, challenger))

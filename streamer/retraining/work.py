@@ -16,6 +16,7 @@ from streamer.retraining.capture import Captured
 from streamer.retraining.examples import Row
 from streamer.retraining.finding import Finder
 from streamer.retraining.forgetting import Forgetting, spots_of
+from streamer.retraining.grading import wholly_right
 from streamer.retraining.intake import Intake
 from streamer.retraining.labelled import LabelledSet
 from streamer.retraining.learner import Learner
@@ -25,6 +26,7 @@ from streamer.retraining.progress import Teller
 from streamer.retraining.rollout_labels import RolloutLabels
 from streamer.retraining.store import Store
 from streamer.retraining.triggers import dropped, due
+from streamer.retraining.truth import form_of
 from streamer.retraining.workshop import NotNowError, Workshop
 from streamer.telemetry.retraining import RetrainingMetrics
 
@@ -81,11 +83,12 @@ class Work:
         self._set = LabelledSet(rows, plan.file.split, self._store.counts)
         delay = int(plan.file.labels.delay * 1000)
         window = int(_WINDOW_S * 1000) + delay
-        self._live = LiveAccuracy(delay_ms=delay, window_ms=window)
-        budget = plan.file.budget
-        self._learner = Learner(
-            plan.file.strategy, budget.threads, gpu_memory=budget.gpu_memory, place=place
+        self._live = LiveAccuracy(
+            delay_ms=delay,
+            window_ms=window,
+            right=wholly_right(form_of(plan.version.manifest)),
         )
+        budget = plan.file.budget
         self._teller = Teller(
             settings,
             plan.file.name,
@@ -94,6 +97,13 @@ class Work:
             url=lambda: sidecar.url,
         )
         opened.callback(self._teller.close)
+        self._learner = Learner(
+            plan.file.strategy,
+            budget.threads,
+            gpu_memory=budget.gpu_memory,
+            place=place,
+            tells=self._teller.learns,
+        )
         self._shop = Workshop(
             settings,
             plan.file,

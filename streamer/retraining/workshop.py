@@ -151,12 +151,13 @@ class Workshop:
             trained=tuple(lesson.trained_names),
         )
         self._tell(run, "retrain: begun", why)
+        in_time = self._in_time(check)
         try:
-            drift = self.drift(store, labelled, champion, check) or "none was found"
-        except ModelError as error:
+            drift = self.drift(store, labelled, champion, in_time) or "none was found"
+        except (ModelError, OutOfTimeError) as error:
             drift = f"not known: {error}"
         with self._scratch.opened() as folder:
-            result = self._worked(run, lesson, champion, Path(folder) / "challenger", check)
+            result = self._worked(run, lesson, champion, Path(folder) / "challenger", in_time)
             more = {"labels": dict(labelled.counts), "drift": drift}
             run = self._judged(run, lesson, result, more)
         return self._ended(run)
@@ -196,22 +197,26 @@ class Workshop:
             going_on = self.runs.keep(run, stage="registered", version=version)
             self._ended(name_version(self._place, going_on) if version else going_on)
 
-    def _worked(
-        self, run: Run, lesson: Lesson, champion: Version, folder: Path, check: Callable[[], None]
-    ) -> Result:
-        """Learn and look."""
-        deadline = monotonic() + self._file.budget.max_time
+    def _in_time(self, check: Callable[[], None]) -> Callable[[], None]:
+        """Give what checks the time of a run that begins now, too."""
+        limit = self._file.budget.max_time
+        deadline = monotonic() + limit
 
         def in_time() -> None:
             check()
             if monotonic() > deadline:
-                limit = self._file.budget.max_time
-                raise OutOfTimeError(f"not done within budget.max_time, {limit:.0f} s")
+                raise OutOfTimeError(f"not done within budget.max_time, {limit:g} s")
 
+        return in_time
+
+    def _worked(
+        self, run: Run, lesson: Lesson, champion: Version, folder: Path, check: Callable[[], None]
+    ) -> Result:
+        """Learn and look."""
         challenger = None
         try:
             self._reaches("learns")
-            challenger = self._learner.learn(lesson, champion, folder, in_time)
+            challenger = self._learner.learn(lesson, champion, folder, check)
             self._log.info("learnt", run=run.number, how=challenger.text)
             look = self.runs.look(run)
             self.runs.keep(run, stage="looked")
@@ -223,6 +228,7 @@ class Workshop:
                 self._file.gate,
                 threads=self._file.budget.threads,
                 beside=self._beside,
+                check=check,
             )
             seed = self._file.strategy.seed
             verdict = judge(trial.compared, self._file.gate, look, seed).unless(trial.problems)

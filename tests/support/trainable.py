@@ -14,7 +14,7 @@ from streamer.models.graph import Graph, Tensor
 from streamer.models.version import load_version
 from streamer.retraining.tuning.nets import built
 from streamer.retraining.tuning.networks import Network
-from support import heads, lessons
+from support import heads
 
 TOKENS = {"input_ids": "ids", "attention_mask": "mask"}
 
@@ -124,34 +124,6 @@ def yolos(folder: Path, labels: Sequence[str], side: int = 64) -> Version:
         "outputs": {"logits": {"decode": "detr"}, "pred_boxes": {"decode": "boxes"}},
     }
     return _written(folder, network, labels, told)
-
-
-def scenes(count: int, seed: int, side: int = 64) -> list[lessons.Told]:
-    """Pictures with one or two discs and squares, and where these are."""
-    import cv2
-    import numpy as np
-
-    from streamer.records import Image
-
-    rng = np.random.default_rng(seed)
-    found = []
-    for _ in range(count):
-        pixels = rng.integers(0, 50, (side, side, 3), dtype=np.uint8)
-        boxes = []
-        for half in range(int(rng.integers(1, 3))):
-            reach = int(rng.integers(7, 12))
-            x = int(rng.integers(reach, side // 2 - reach + 1)) + half * side // 2
-            y = int(rng.integers(reach, side - reach))
-            colour = tuple(int(one) for one in rng.integers(150, 255, 3))
-            label = str(rng.choice(["disc", "square"]))
-            if label == "disc":
-                cv2.circle(pixels, (x, y), reach, colour, -1)
-            else:
-                cv2.rectangle(pixels, (x - reach, y - reach), (x + reach, y + reach), colour, -1)
-            box = [x - reach, y - reach, x + reach, y + reach]
-            boxes.append({"label": label, "box": box})
-        found.append((Image(pixels), boxes))
-    return found
 
 
 def _own(config: dict[str, Any], labels: Sequence[str], graph: Graph) -> Network:

@@ -51,6 +51,7 @@ class Loop:
         seed: of what is drawn.
         device: where the network is.
         half: whether it computes in bfloat16, where that does no harm.
+        tells: told the share that is learnt, before every batch.
     """
 
     def __init__(  # noqa: PLR0913 - what a loop is made of
@@ -63,6 +64,7 @@ class Loop:
         seed: int,
         device: str,
         half: bool = False,
+        tells: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._network = network
         self._objective = objective
@@ -71,6 +73,7 @@ class Loop:
         self._seed = seed
         self._device = device
         self._half = half
+        self._tells = tells
 
     def run(
         self,
@@ -101,6 +104,7 @@ class Loop:
             losses = []
             for step, places in enumerate(self._shuffled(len(train), rng)):
                 check()
+                self._tells((state.epoch + step / course.steps_each) / course.epochs)
                 _set_rates(optimiser, course.share(state.epoch, step))
                 batch = train.batch(places, rng if self._training.augment else None)
                 losses.append(self._step(optimiser, batch))

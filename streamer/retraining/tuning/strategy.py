@@ -21,7 +21,7 @@ from streamer.retraining.losses import balanced
 from streamer.retraining.place import Place
 from streamer.retraining.truth import WEIGHABLE, Form, form_of
 from streamer.retraining.tuning.batches import Examples
-from streamer.retraining.tuning.loop import Loop
+from streamer.retraining.tuning.loop import Checkpoints, Loop
 from streamer.retraining.tuning.networks import OWN, Network, description, load_network
 from streamer.retraining.tuning.objectives import objective_for
 
@@ -43,15 +43,22 @@ class Tuning:
         threads: CPU threads.
         gpu_memory: share of a GPU's memory that it may take.
         place: where runs are kept, if a killed one is to go on.
+        tells: told the share that is learnt.
     """
 
     def __init__(
-        self, strategy: Strategy, threads: int, gpu_memory: float, place: Place | None
+        self,
+        strategy: Strategy,
+        threads: int,
+        gpu_memory: float,
+        place: Place | None,
+        tells: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._strategy = strategy
         self._threads = threads
         self._gpu_memory = gpu_memory
         self._place = place
+        self._tells = tells
 
     def check(self, version: Version) -> str:
         """Say what is going to be learnt of a version.
@@ -83,31 +90,46 @@ class Tuning:
         self, lesson: Lesson, champion: Version, folder: Path, check: Callable[[], None]
     ) -> Challenger:
         """Make a challenger; see `Learner.learn`."""
-        form = form_of(champion.manifest)
-        _enough(lesson, form)
-        device, kind = self._device(), self._strategy.kind
         kept = _Kept(self._place, self._name(lesson, champion))
         with _deterministic(self._strategy.seed, self._threads):
-            network = load_network(
-                champion, lesson.labels, lesson.old, fresh=kind == "from-scratch"
-            )
-            told = self._learnt(network, lesson, champion, kept, check)
-            network.module.to("cpu").eval()
+            network, told = self.trained(lesson, champion, check, kept)
             version, done = self._written(network, lesson, champion, folder)
         kept.forget()
-        where = f"on {device} in {self._precision()}"
-        text = f"{kind} of {network.origin}, {len(told)} epochs {where}, by {done.exporter}"
-        return Challenger(version, done.difference, tuple(told), text)
+        where = f"on {self._device()} in {self._precision()}"
+        text = f"{self._strategy.kind} of {network.origin}, {len(told)} epochs {where}"
+        return Challenger(version, done.difference, tuple(told), f"{text}, by {done.exporter}")
+
+    def trained(
+        self,
+        lesson: Lesson,
+        champion: Version,
+        check: Callable[[], None],
+        kept: Checkpoints | None = None,
+    ) -> tuple[Network, list[dict[str, Any]]]:
+        """Let a version's network learn; give it, and the losses of each epoch.
+
+        Args:
+            lesson: what is learnt from.
+            champion: whose network it is.
+            check: called before every batch; raises to end the work.
+            kept: where it goes on if it was killed.
+        """
+        _enough(lesson, form_of(champion.manifest))
+        fresh = self._strategy.kind == "from-scratch"
+        with _deterministic(self._strategy.seed, self._threads):
+            network = load_network(champion, lesson.labels, lesson.old, fresh=fresh)
+            told = self._learnt(network, lesson, champion, kept or _Kept(None, ""), check)
+        network.module.to("cpu").eval()
+        return network, told
 
     def _learnt(
         self,
         network: Network,
         lesson: Lesson,
         champion: Version,
-        kept: "_Kept",
+        kept: Checkpoints,
         check: Callable[[], None],
     ) -> list[dict[str, Any]]:
-        """Let a network learn; give the losses of each epoch."""
         import torch
 
         form, training, device = form_of(champion.manifest), self._strategy.training, self._device()
@@ -129,6 +151,7 @@ class Tuning:
                 seed=self._strategy.seed,
                 device=device,
                 half=self._precision() == "bfloat16",
+                tells=self._tells,
             )
             return loop.run(train, validation, kept, check)
         except torch.OutOfMemoryError as error:

@@ -53,6 +53,34 @@ def test_what_is_kept_is_bounded_by_time_and_number():
     assert live.versions(9 * HOUR) == {}
 
 
+def test_answers_that_are_no_single_labels_are_compared_as_the_task_does_and_bounded_in_bytes():
+    live = LiveAccuracy(
+        delay_ms=0,
+        window_ms=10 * HOUR,
+        most_bytes=30,
+        right=lambda given, wanted: float(given.given) == wanted,
+    )
+    for number in range(10):
+        live.answered(place(number), answer(None, given=b"0.5 "))
+        live.labelled(place(number), 0.5 if number % 2 else 0.4, random=False)
+    live.answered(place(9), answer(None, given=b"0.5"))
+    [figures] = live.versions(HOUR).values()
+    assert (figures.answered, figures.labelled, figures.right) == (7, 7, 4)
+
+
+def test_labels_for_the_least_certain_alone_give_no_headline_rather_than_a_wrong_one():
+    live = LiveAccuracy(delay_ms=0, window_ms=10 * HOUR)
+    for offset in range(2000):
+        where = place(offset)
+        live.answered(where, answer(random=is_random(where, 0.05)))
+        if offset % 10 == 0:  # who labels them calls them random, and most were not drawn
+            live.labelled(where, "b", random=offset % 20 == 0 and not is_random(where, 0.05))
+    [figures] = live.versions(HOUR).values()
+    assert figures.reviewed == 0.0
+    assert figures.accuracy is None
+    assert figures.random_coverage == 0.0
+
+
 def test_labels_for_the_least_certain_tenth_leave_the_headline_within_its_interval():
     draw = random.Random(3)
     live = LiveAccuracy(delay_ms=0, window_ms=100 * HOUR)

@@ -1,12 +1,15 @@
 """Figures of records whose means are the metrics that everybody knows."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from streamer.labels import Answer
 from streamer.retraining.config import Gate
 from streamer.retraining.gate import judge
-from streamer.retraining.grading import graded, off_by, passes
+from streamer.retraining.grading import graded, off_by, passes, wholly_right
 from streamer.retraining.marks import Marks, correlation_figures, f1_figures
 
 
@@ -101,3 +104,29 @@ def test_of_500_retrainings_of_a_similarity_without_a_true_difference_at_most_5_
         marks = Marks("spearman", gains, *figures, False, clusters, old, {})  # noqa: FBT003
         promoted += judge(marks, Gate(), 1).decision == "promote"
     assert promoted <= 25, promoted
+
+
+@pytest.mark.parametrize(
+    ("form", "given", "right", "wrong"),
+    [
+        ("label", "a", "a", "b"),
+        ("labels", "a", ["b", "a"], ["b"]),
+        ("score", {"score": 0.7}, 0.6, 0.3),
+        ("boxes", [box(0, 0.9)], [box(1)], [box(1), box(50)]),
+        ("boxes", [box(0, 0.9), box(50, 0.8)], [box(0), box(50)], [box(0)]),
+        ("boxes", [], [], [box(0)]),
+        (
+            "entities",
+            [{"entity_group": "PER", "start": 0, "end": 3, "score": 0.9, "word": "Ada"}],
+            [{"entity_group": "PER", "start": 0, "end": 3}],
+            [{"entity_group": "PER", "start": 0, "end": 4}],
+        ),
+    ],
+)
+def test_an_answer_in_the_stream_is_right_where_all_of_it_is_and_nothing_is_too_much(
+    form, given, right, wrong
+):
+    named = given if isinstance(given, str) else None
+    answer = Answer("m", "1", named, None, 0, given=json.dumps(given).encode())
+    assert wholly_right(form)(answer, right)
+    assert not wholly_right(form)(answer, wrong)

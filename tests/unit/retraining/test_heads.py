@@ -15,7 +15,8 @@ from streamer.retraining.learner import Learner, TooLittleError
 from streamer.retraining.trial import tried
 
 GATE = Gate(min_gain=0.02, max_latency_ratio=1e9, max_size_ratio=10)
-WORDS = tuple(f"{kind}{at}" for kind in ("red", "blue", "plain") for at in range(12))
+KINDS = ("red", "blue", "plain")
+WORDS = lessons.vocabulary(KINDS, 12)
 
 
 def tried_out(lesson, champion, folder, strategy=None):
@@ -88,23 +89,70 @@ def test_a_multi_label_head_gives_each_label_a_probability_of_its_own(tmp_path):
     assert {len(one) for one in trial.challenger.given} >= {0, 1, 2}
 
 
-def test_a_head_on_each_token_learns_entities_and_a_new_kind_of_them(tmp_path):
+def test_calibration_finds_from_where_several_labels_are_answered(tmp_path):
+    draw = random.Random(0)
+
+    def told(count):
+        found = []
+        for _ in range(count):
+            kinds = [kind for kind in ("red", "blue") if draw.random() < 0.3]
+            words = [f"{kind}{draw.randrange(12)}" for kind in (*kinds, "plain", "plain")]
+            kept = [kind for kind in kinds if draw.random() < 0.8]
+            found.append((Text(" ".join(words)), kept))
+        return found
+
+    known = ("red", "blue")
+    more = {"problem_type": "multi_label_classification", "postprocess": {"threshold": 0.95}}
+    first = heads.words_model(tmp_path / "words", known, WORDS, **more)
+    lesson = lessons.lesson(told(300), told(120), told(200), known, "labels")
+    champion, before, _ = tried_out(lesson, first, tmp_path / "champion")
+    strategy = Strategy(kind="calibrate")
+    told_before = Learner(strategy, 1).check(champion.version)
+    assert "the lowest score that is answered" in told_before
+    new, verdict, _ = tried_out(lesson, champion.version, tmp_path / "new", strategy)
+    assert verdict.figures["gain"] > 0.02, (before, verdict)
+    [found] = new.tried
+    assert new.version.manifest.postprocess.threshold == pytest.approx(found["threshold"])
+    assert 0 < found["threshold"] < 0.9
+    assert new.parity < 1e-4
+
+
+def test_rare_entities_weigh_more_where_the_file_says_so(tmp_path):
     draw = random.Random(1)
 
     def told(count):
         found = []
         for _ in range(count):
-            words = [
-                f"{draw.choice(('red', 'blue', 'plain'))}{draw.randrange(12)}" for _ in "12345"
-            ]
-            entities, at = [], 0
-            for word in words:
-                kind = word.rstrip("0123456789")
-                if kind != "plain":
-                    entities.append({"entity_group": kind, "start": at, "end": at + len(word)})
-                at += len(word) + 1
-            found.append((Text(" ".join(words)), entities))
+            word = f"red{draw.randrange(12)}"
+            rest = f" plain{draw.randrange(12)} plain{draw.randrange(12)}"
+            entities = [{"entity_group": "red", "start": 0, "end": len(word)}]
+            found.append((Text(word + rest), entities if draw.random() < 0.25 else []))
         return found
+
+    known = ("O", "B-red", "I-red")
+    champion = heads.tag_model(tmp_path / "tags", known, WORDS)
+    lesson = lessons.lesson(told(160), told(40), told(200), known, "entities")
+    found = []
+    for weight in ("none", "balanced"):
+        strategy = Strategy(kind="head", class_weight=weight)
+        _, verdict, _ = tried_out(lesson, champion, tmp_path / weight, strategy)
+        found.append(verdict.figures["classes"]["red"]["challenger"])
+    assert found[1] > found[0], found
+
+
+@pytest.mark.parametrize("kind", ["head", "calibrate"])
+def test_classes_that_cannot_be_weighed_are_refused(tmp_path, kind):
+    more = {"problem_type": "multi_label_classification"}
+    champion = heads.words_model(tmp_path / "words", ("red", "blue"), WORDS, **more)
+    with pytest.raises(ConfigError, match="class_weight: balanced is for"):
+        Learner(Strategy(kind=kind, class_weight="balanced"), 1).check(champion)
+
+
+def test_a_head_on_each_token_learns_entities_and_a_new_kind_of_them(tmp_path):
+    draw = random.Random(1)
+
+    def told(count):
+        return lessons.tagged(count, draw, KINDS, 12)
 
     known = ("O", "B-red", "I-red")
     champion = heads.tag_model(tmp_path / "tags", known, WORDS)
@@ -119,17 +167,8 @@ def test_a_head_on_each_token_learns_entities_and_a_new_kind_of_them(tmp_path):
 def test_an_embedding_is_turned_so_that_cosines_are_like_the_scores(tmp_path):
     draw = random.Random(2)
 
-    def sentence(kind):
-        words = [f"{kind}{draw.randrange(12)}" for _ in "123"]
-        return " ".join([*words, f"plain{draw.randrange(12)}"])
-
     def told(count):
-        found = []
-        for at in range(count):
-            first, second = draw.choice(("red", "blue")), draw.choice(("red", "blue"))
-            score = 0.9 if first == second else 0.1
-            found.append((Pair(sentence(first), sentence(second)), score + at % 7 / 100))
-        return found
+        return lessons.pairs(count, draw, each=12, telling=3, plain=1)
 
     champion = heads.sentence_model(tmp_path / "sentences", WORDS)
     lesson = lessons.lesson(told(300), told(60), told(200), (), "score")

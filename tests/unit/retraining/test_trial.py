@@ -14,6 +14,7 @@ from streamer.retraining.config import Gate
 from streamer.retraining.gate import judge
 from streamer.retraining.grading import graded
 from streamer.retraining.report import html_report, json_report, written
+from streamer.retraining.runner import OutOfTimeError
 from streamer.retraining.runs import Run
 from streamer.retraining.trial import Answers, Trial, tried
 
@@ -57,6 +58,18 @@ def test_what_must_pass_and_does_not_is_named_by_its_line(version, part, tmp_pat
     file.write_text('{"file": "gone.png", "label": "disc"}\n')
     with pytest.raises(ConfigError, match=r"gate\.must_pass"):
         problems(version, part, tmp_path, **MUST)
+
+
+def test_a_comparison_that_takes_too_long_is_ended_within(version, part, tmp_path):
+    looks = []
+
+    def check():
+        looks.append(1)
+        if len(looks) > 1:
+            raise OutOfTimeError("not done in time")
+
+    with pytest.raises(OutOfTimeError):
+        tried(version, version, part, Gate(), threads=1, beside=tmp_path, check=check)
 
 
 def page(trial, verdict, tmp_path, version):

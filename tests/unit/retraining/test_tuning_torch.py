@@ -7,7 +7,7 @@ import pytest
 from support import heads, lessons, trainable
 
 from streamer.errors import ConfigError
-from streamer.records import Pair, Text
+from streamer.records import Text
 from streamer.retraining.config import Gate, Strategy, Training
 from streamer.retraining.gate import judge
 from streamer.retraining.learner import Learner
@@ -19,13 +19,23 @@ pytestmark = pytest.mark.torch
 
 GATE = Gate(min_gain=0.02, max_latency_ratio=1e9, max_size_ratio=10)
 KINDS = ("red", "blue", "green")
-WORDS = tuple(f"{kind}{at}" for kind in (*KINDS, "plain") for at in range(8))
+WORDS = lessons.vocabulary((*KINDS, "plain"), 8)
 
 
-def tried_out(lesson, champion, folder, *, kind="finetune", place=None, check=None, **training):
+def tried_out(
+    lesson,
+    champion,
+    folder,
+    *,
+    kind="finetune",
+    place=None,
+    check=None,
+    tells=lambda _: None,
+    **training,
+):
     given = {"epochs": 4, "learning_rate": 3e-3, "batch_size": 16, "flips": False, **training}
     strategy = Strategy(kind=kind, training=Training(**given))
-    learner = Learner(strategy, 1, place=place)
+    learner = Learner(strategy, 1, place=place, tells=tells)
     learner.check(champion)
     challenger = learner.learn(lesson, champion, folder, check or (lambda: None))
     trial = tried(
@@ -86,10 +96,18 @@ def test_a_run_that_was_killed_goes_on_and_ends_as_if_nothing_had_happened(tmp_p
     with pytest.raises(OutOfTimeError):
         tried_out(lesson, champion, tmp_path / "half", place=place, check=killed, epochs=3)
     assert place.names("checkpoints")
-    looks = []
+    looks: list[int] = []
+    shares: list[float] = []
     resumed, _, _ = tried_out(
-        lesson, champion, tmp_path / "new", place=place, check=lambda: looks.append(1), epochs=3
+        lesson,
+        champion,
+        tmp_path / "new",
+        place=place,
+        check=lambda: looks.append(1),
+        tells=shares.append,
+        epochs=3,
     )
+    assert shares == pytest.approx([at / 18 for at in range(6, 18)])  # epochs 2 and 3 of 3
     assert weights_of(resumed.version) == weights_of(whole.version)
     assert len(looks) < 30  # of 3 epochs with 6 batches and 4 of the validation side
     assert not place.names("checkpoints")
@@ -129,18 +147,8 @@ def test_a_network_is_learnt_from_scratch(tmp_path):
 def test_an_embedder_learns_the_scores_of_pairs(tmp_path, pairs):
     draw = random.Random(2)
 
-    def sentence(kind):
-        return " ".join(
-            [f"{kind}{draw.randrange(8)}", *(f"plain{draw.randrange(8)}" for _ in "12")]
-        )
-
     def told(count):
-        found = []
-        for at in range(count):
-            first, second = draw.choice(KINDS[:2]), draw.choice(KINDS[:2])
-            score = (0.9 if first == second else 0.1) + at % 7 / 100
-            found.append((Pair(sentence(first), sentence(second)), score))
-        return found
+        return lessons.pairs(count, draw, each=8, telling=1, plain=2)
 
     embedding = {"last_hidden_state": {"decode": "embedding", "pooling": "mean"}}
     champion = trainable.bert(
@@ -157,7 +165,7 @@ def test_an_embedder_learns_the_scores_of_pairs(tmp_path, pairs):
 def test_a_detector_learns_from_boxes(tmp_path):
     labels = ("disc", "square")
     champion = trainable.detector(tmp_path / "boxes", labels)
-    parts = [trainable.scenes(count, seed) for seed, count in enumerate((160, 20, 60))]
+    parts = [lessons.scenes(count, seed) for seed, count in enumerate((160, 20, 60))]
     lesson = lessons.lesson(*parts, known=labels, form="boxes")
     challenger, verdict, _ = tried_out(lesson, champion, tmp_path / "new", epochs=10)
     assert verdict.figures["metric"] == "map50"
@@ -170,7 +178,7 @@ def test_a_detector_of_transformers_learns_from_boxes_and_takes_a_new_label(tmp_
     from safetensors.numpy import load_file
 
     champion = trainable.yolos(tmp_path / "yolos", ("disc",))
-    parts = [trainable.scenes(count, seed) for seed, count in enumerate((48, 8, 8))]
+    parts = [lessons.scenes(count, seed) for seed, count in enumerate((48, 8, 8))]
     lesson = lessons.lesson(*parts, known=("disc",), form="boxes")
     challenger, _, _ = tried_out(lesson, champion, tmp_path / "new", epochs=3, augment=False)
     assert list(challenger.version.manifest.id2label.values()) == ["disc", "square"]
@@ -186,17 +194,7 @@ def test_tokens_are_learnt_by_a_transformer(tmp_path):
     draw = random.Random(1)
 
     def told(count):
-        found = []
-        for _ in range(count):
-            words = [f"{draw.choice((*KINDS[:2], 'plain'))}{draw.randrange(8)}" for _ in "12345"]
-            entities, at = [], 0
-            for word in words:
-                if not word.startswith("plain"):
-                    kind = word.rstrip("0123456789")
-                    entities.append({"entity_group": kind, "start": at, "end": at + len(word)})
-                at += len(word) + 1
-            found.append((Text(" ".join(words)), entities))
-        return found
+        return lessons.tagged(count, draw, (*KINDS[:2], "plain"), 8)
 
     known = ("O", "B-red", "I-red", "B-blue", "I-blue")
     champion = trainable.bert(tmp_path / "tags", "token-classification", known, WORDS)
