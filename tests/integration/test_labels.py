@@ -5,15 +5,20 @@ import json
 import subprocess
 import sys
 import time
+from functools import partial
+from html import escape
 from threading import Event, Thread
 
 import pyarrow.parquet as pq
 import pytest
 from support import learning
 from support.topics import Sent
+from support.world import World
 
 from streamer.labels import Place, is_random
 from streamer.labels.requests import draw
+from streamer.retraining.config import Split
+from streamer.retraining.examples import digest_of, side_of
 
 _MESSAGES = 400
 
@@ -256,3 +261,54 @@ def test_a_run_begins_when_what_comes_is_unlike_what_was_there_and_its_report_sa
     assert second.number == 2
     assert second.why.startswith("inputs have drifted")
     assert world.report(2)["drift"].startswith("inputs have drifted")
+
+
+def three_in_ten_wrong(world, text: bytes) -> str:
+    return world.draw.choice(learning.LABELS) if world.draw.random() < 0.4 else world.truth_of(text)
+
+
+def all_of_one_class(world, text: bytes) -> str:
+    return "refund"
+
+
+def misleading(world, text: bytes) -> str:
+    """What is learnt from is turned round; what is held out is not."""
+    split = Split()
+    truth = world.truth_of(text)
+    if side_of(f"sha:{digest_of(text)}", split.validation, split.test) == "test":
+        return truth
+    return learning.LABELS[(learning.LABELS.index(truth) + 1) % len(learning.LABELS)]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("says", "verdicts", "reason"),
+    [
+        (three_in_ten_wrong, ("reject", "inconclusive"), "gain"),
+        (all_of_one_class, ("inconclusive",), "all of one label: refund"),
+        (misleading, ("reject",), "falls from"),
+    ],
+)
+def test_labels_that_teach_wrong_things_promote_nothing_and_the_reason_is_told(  # noqa: PLR0917
+    topics, daemons, broker, tmp_path, says, verdicts, reason
+):
+    world = World(topics, daemons, broker, tmp_path, partial(learning.model, known=1.0))
+    ledger = world.serve_first()
+    world.send(900)
+    labels = [
+        learning.label_of(world.source_of(got), says(world, got.value))
+        for got in topics.read(world.source)
+    ]
+    topics.send(world.labels, labels)
+    world.work(now=True)
+    [run] = world.runs()
+    assert run.verdict in verdicts, run
+    assert reason in "; ".join(run.reasons)
+    assert (run.version, ledger.read()[world.model].champion) == (None, "1")
+    assert [one.name for one in (tmp_path / "models" / world.model).iterdir()] == ["1"]
+    told = [one for one in ledger.history(world.model) if one.action == f"retrain: {run.verdict}"]
+    assert [reason in one.reason for one in told] == [True]
+    page = (tmp_path / "set" / run.folder / "report.html").read_text()
+    assert run.verdict in page
+    assert escape(run.reasons[0]) in page

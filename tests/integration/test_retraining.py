@@ -1,8 +1,11 @@
 """The loop closes: labels for a daemon's own answers make a better version, and it serves."""
 
+import io
+import sys
 from functools import partial
 from itertools import groupby
 
+import psutil
 import pytest
 import yaml
 from support import learning
@@ -16,6 +19,7 @@ from streamer.retraining.labelled import LabelledSet
 from streamer.retraining.learner import Learner
 from streamer.retraining.place import Place
 from streamer.retraining.plan import planned
+from streamer.retraining.progress import STAGES
 from streamer.retraining.runs import Runs
 from streamer.retraining.store import Store
 from streamer.retraining.workshop import Workshop
@@ -60,6 +64,15 @@ def test_labels_for_a_daemons_own_answers_bring_a_better_version_into_service(wo
     interval = share_interval(hits, len(fresh), 0.001)
     assert interval.low <= report["gate"]["challenger"] <= interval.high
     assert hits / len(fresh) > before + 0.1
+    # The version tells what it was made of.
+    manifest = LocalRegistry(world.folder / "models").manifest(world.model, "2")
+    lineage = manifest.lineage.model_dump()
+    assert (lineage["parent"], lineage["strategy"], lineage["seed"]) == ("1", "head", 0)
+    assert lineage["set"] == {key: report["set"][key] for key in ("version", "digest")}
+    assert lineage["examples"] == report["set"]["sizes"]
+    assert lineage["run"].startswith("1 of ")
+    assert {"numpy", "onnx", "onnxruntime", "scipy"} <= set(lineage["libraries"])
+    assert manifest.metrics["held_out_records"] == report["gate"]["examples"]
     # Nothing lost, nothing answered twice, nothing rejected.
     counts = sources(world.topics.read(world.sink))
     assert set(counts) == {(world.source, *place) for place in truths}
@@ -110,6 +123,7 @@ def test_of_two_sidecars_one_works_and_the_other_waits_and_says_so_until_the_fir
     world.serve_first()
     first = world.sidecar()
     eventually(lambda: first.alive() or first.said("works"), "the first works")
+    assert psutil.Process(first.process.pid).nice() >= 10  # what budget.niceness is
     second = world.sidecar()
     told = "another sidecar works on this model; this one waits"
     eventually(lambda: second.alive() or second.said(told), "the second says that it waits")
@@ -119,13 +133,26 @@ def test_of_two_sidecars_one_works_and_the_other_waits_and_says_so_until_the_fir
     assert second.stop() == 0
 
 
-@pytest.mark.timeout(300)
-def test_what_has_passed_is_rolled_out_as_the_file_says_or_waits_for_a_person(world):
-    ledger = world.serve_first()
-    world.send(400)
-    world.label_all()
-    world.configure(trigger={"labels": 400}, rollout={"mode": "canary", "share": "25%"})
-    world.work()
+class Terminal(io.StringIO):
+    """Somebody looks."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def told_everywhere(world, shown: str) -> None:
+    """The terminal's bar, the metrics and the events topic tell how far the first run came."""
+    assert "run 1" in shown
+    assert all(stage in shown for stage in STAGES[1:]), shown
+    of_model = {"model": world.model}
+
+    def metric(name: str, **labels: str) -> float | None:
+        return world.metrics.get_sample_value(f"streamer_{name}", {**of_model, **labels})
+
+    assert metric("retraining_runs_total", verdict="promote") == 1
+    assert metric("retraining_stage", stage="collects") == 1
+    assert metric("retraining_looks") == 1
+    assert metric("labels_records", outcome="taken") == 400
     # The events topic tells how far it came, under the key of which the last stands.
     told = [
         one.json
@@ -137,6 +164,20 @@ def test_what_has_passed_is_rolled_out_as_the_file_says_or_waits_for_a_person(wo
     assert {one["run"] for one in told if one["stage"] == "learns"} == {1}
     assert (told[-1]["taken"], told[-1]["due_at"], told[-1]["run"]) == (400, 800, None)
     assert told[-1]["last"].startswith("promote: gain")
+
+
+@pytest.mark.timeout(300)
+def test_what_has_passed_is_rolled_out_as_the_file_says_or_waits_for_a_person(world, monkeypatch):
+    ledger = world.serve_first()
+    world.send(400)
+    world.label_all()
+    world.configure(trigger={"labels": 400}, rollout={"mode": "canary", "share": "25%"})
+    with monkeypatch.context() as seen:
+        seen.setenv("TERM", "xterm")
+        seen.setattr(sys, "stderr", Terminal())
+        world.work()
+        shown = sys.stderr.getvalue()
+    told_everywhere(world, shown)
     canary = ledger.read()[world.model]
     assert (canary.champion, canary.candidate, canary.mode) == ("1", "2", "canary")
     assert canary.shares == {"2": 0.25}
@@ -163,6 +204,12 @@ def test_what_has_passed_is_rolled_out_as_the_file_says_or_waits_for_a_person(wo
     assert [one.after.champion for one in told] == ["4"]
     ledger.change(world.model, "promote", promoting("4", by="a person", expected="1"))
     assert ledger.read()[world.model].champion == "4"
+
+    world.configure(budget={"max_time": "1ms"})
+    world.work(now=True)
+    run = world.runs()[-1]
+    assert (run.verdict, run.version) == ("reject", None)
+    assert run.reasons == ("not done within budget.max_time, 0.001 s",)
 
 
 class Killed(BaseException):

@@ -16,6 +16,7 @@ from streamer.models import load_version
 from streamer.models.graph import Graph, Tensor, read_graph
 from streamer.operate.exporting import export_model
 from streamer.pipeline import Predictor
+from streamer.preprocess import preprocessor_for
 from streamer.records import Text
 
 pytestmark = pytest.mark.torch
@@ -122,6 +123,28 @@ def test_weights_that_are_kept_can_be_learnt_on(tmp_path, settings, torch):
     assert version.file.name == "model.onnx"
     told = Learner(Strategy(kind="finetune"), 1).check(version)
     assert told.startswith("BertForSequenceClassification of trainable/, all layers")
+
+
+def test_weights_that_are_kept_answer_as_the_file_beside_them(tmp_path, settings, torch):
+    from streamer.retraining.runner import Runner
+    from streamer.retraining.tuning.networks import load_network
+
+    weights = bert(tmp_path / "bert")
+    assert export_model(str(weights), Path("onnx"), None, settings, trainable=True) == 0
+    version = load_version(str(tmp_path / "onnx"), beside=tmp_path, models_dir=tmp_path)
+    labels = list(version.manifest.id2label.values())
+    network = load_network(version, labels, len(labels), fresh=False)
+    network.module.eval()
+    texts = [Text("a"), Text("where is my card and what is it worth"), Text("card and what")]
+    preprocessor = preprocessor_for(version.manifest, version.folder)
+    inputs = [one for parts in preprocessor.prepare(texts) for one in parts]
+    feeds = {name: torch.from_numpy(one) for name, one in preprocessor.collate(inputs).items()}
+    with torch.no_grad():
+        learnt = network(feeds)["logits"].numpy()
+    with Runner(version, threads=1) as runner:
+        served = runner.run(texts, ["logits"])["logits"]
+    np.testing.assert_allclose(learnt, served, atol=1e-5)
+    assert np.ptp(served, axis=0).max() > 1e-3  # texts are told apart at all
 
 
 def test_a_classifier_of_timm_is_exported_with_its_preparation(tmp_path, settings, torch):

@@ -49,6 +49,43 @@ def picture_model(folder: Path, labels: Sequence[str], **changed: Any) -> Versio
     return _version(folder, nodes, shapes, ["N", len(labels)], weights, labels, manifest)
 
 
+def halves_model(folder: Path) -> Version:
+    """A detector that finds the same in every picture: its left half and its right one."""
+    folder.mkdir(parents=True)
+    found = [[0, 0, SIDE, SIDE, 0.9, 0], [SIDE, 0, 2 * SIDE, SIDE, 0.8, 0]]
+    nodes = [
+        helper.make_node("ReduceMean", ["images"], ["mean"], axes=[1, 2], keepdims=0),
+        helper.make_node("ReduceMean", ["mean"], ["one"], axes=[1], keepdims=1),
+        helper.make_node("Unsqueeze", ["one", "last"], ["each"]),
+        helper.make_node("Mul", ["each", "nothing"], ["empty"]),
+        helper.make_node("Add", ["empty", "found"], ["logits"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "halves",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 3, SIDE, 2 * SIDE])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 2, 6])],
+        [
+            numpy_helper.from_array(np.array([2], np.int64), "last"),
+            numpy_helper.from_array(np.zeros(1, np.float32), "nothing"),
+            numpy_helper.from_array(np.array([found], np.float32), "found"),
+        ],
+    )
+    made = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 17)])
+    onnx.save(made, folder / "model.onnx")
+    picture = {"kind": "image", "size": {"height": SIDE, "width": 2 * SIDE}}
+    manifest = {
+        "name": folder.name,
+        "version": "1",
+        "task": "object-detection",
+        "id2label": {0: "half"},
+        "inputs": {"images": picture},
+        "outputs": {"logits": {"decode": "detections"}},
+    }
+    (folder / "model.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False))
+    return load_version(str(folder), beside=folder, models_dir=folder)
+
+
 def tag_model(folder: Path, labels: Sequence[str], words: Sequence[str]) -> Version:
     """A tagger: a random vector a word, and a head on each."""
     rng = np.random.default_rng(0)

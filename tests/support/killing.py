@@ -4,7 +4,8 @@
 
 A step is a change of a file below one of the folders in STREAM_KILL_BELOW, or a change of what is
 deployed, before and after it. Each is noted in STREAM_KILL_LOG, and the process dies right before
-the one that STREAM_KILL_AT names: by its number, or by what it says, a regular expression.
+the one that STREAM_KILL_AT names: by its number, or by what it says, a regular expression, with
+`3x ` before it for the third step that says so.
 """
 
 import os
@@ -16,6 +17,9 @@ from typing import Any
 
 _BELOW = [one for one in os.environ.get("STREAM_KILL_BELOW", "").split(os.pathsep) if one]
 _AT = os.environ.get("STREAM_KILL_AT", "")
+_TIMES = re.match(r"(\d+)x ", _AT)
+_NUMBER = int(_AT) if _AT.isdigit() else 0
+_PATTERN = "" if _NUMBER else _AT[_TIMES.end() :] if _TIMES else _AT
 _PATHS = {
     "os.rename": 1,
     "os.link": 1,
@@ -33,6 +37,7 @@ class Steps:
     def __init__(self, log: Path) -> None:
         self._log = log
         self._count = 0
+        self._left = int(_TIMES[1]) if _TIMES else 1
         self._busy = False
 
     def step(self, told: str) -> None:
@@ -40,8 +45,9 @@ class Steps:
         self._count += 1
         with self._log.open("a") as log:
             log.write(f"{self._count} {told}\n")
-        wanted = int(_AT) == self._count if _AT.isdigit() else bool(_AT) and re.search(_AT, told)
-        if wanted:
+        if _PATTERN and re.search(_PATTERN, told):
+            self._left -= 1
+        if self._count == _NUMBER or not self._left:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def hook(self, event: str, given: tuple[Any, ...]) -> None:

@@ -5,7 +5,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Event
@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import yaml
+from prometheus_client import CollectorRegistry
 
 from streamer.config import Settings
 from streamer.config.settings import DeploymentSettings, KafkaSettings, ModelSettings
@@ -59,22 +60,47 @@ class Once:
 
 
 class World:
-    """Topics, a topology, a model that knows little, and the sidecar's file."""
+    """Topics, a topology, a model that knows little, and the sidecar's file.
 
-    def __init__(
-        self, topics: Topics, daemons: Daemons, broker: str, tmp_path: Path, **retrain: Any
+    Args:
+        topics: makes, fills and reads them.
+        daemons: starts them.
+        broker: its address.
+        tmp_path: where files go.
+        write: writes the model's first version, given the registry's folder and a name.
+        reads: the format of its source topic.
+        step: how its step answers, if not as the model's manifest says.
+        before: further models, each with a step of its name before that one.
+        **retrain: sections of the sidecar's file.
+    """
+
+    def __init__(  # noqa: PLR0917 - what tests of the sidecar share
+        self,
+        topics: Topics,
+        daemons: Daemons,
+        broker: str,
+        tmp_path: Path,
+        write: Callable[[Path, str], object] = learning.model,
+        reads: str = "text",
+        step: Mapping[str, Any] | None = None,
+        before: Mapping[str, Mapping[str, Any]] | None = None,
+        **retrain: Any,
     ) -> None:
         self.topics, self.daemons, self.broker, self.folder = topics, daemons, broker, tmp_path
         name = uuid4().hex[:8]
         self.model = f"messages-{name}"
-        learning.model(tmp_path / "models", self.model)
+        write(tmp_path / "models", self.model)
         self.source = topics.make(2)
         self.sink, self.letters, self.labels = topics.make(2), topics.make(), topics.make()
         self.topology = {
             "name": f"messages-{name}",
             "delivery": "exactly-once",
-            "source": {"topics": [self.source], "format": "text"},
-            "model": f"registry:{self.model}",
+            "source": {"topics": [self.source], "format": reads},
+            "models": {**(before or {}), "taught": {"uri": f"registry:{self.model}"}},
+            "steps": {
+                **{one: {"model": one} for one in before or {}},
+                "answer": {"model": "taught", **(step or {})},
+            },
             "sink": {"topic": self.sink},
             "deadletter": {"topic": self.letters},
         }
@@ -100,6 +126,7 @@ class World:
         self.file.write_text(yaml.safe_dump(content))
         self.draw = random.Random(7)
         self._status: dict[str, Any] = {}
+        self.metrics = CollectorRegistry()
         self._sidecars: list[learning.SidecarProcess] = []
 
     def daemon(self) -> Daemon:
@@ -142,7 +169,7 @@ class World:
             work = Work(owner, planned(self.file, settings), settings, opened)
             with suppress(StoppedError):
                 work.go()
-        self._status = owner.status
+        self._status, self.metrics = owner.status, owner.metrics.registry
 
     def status(self) -> dict[str, Any]:
         """What the last sidecar that worked in this process has told last."""
