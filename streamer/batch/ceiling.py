@@ -34,6 +34,11 @@ class Ceiling:
         with self._lock:
             return self._cost < self._configured.cost
 
+    def weigh(self, overhead: int) -> None:
+        """Weigh padding against runs that cost so much besides their items, from now on."""
+        with self._lock:
+            self._configured = replace(self._configured, overhead=overhead)
+
     def ran_out(self, cost: int) -> None:
         """A batch of this cost found no memory."""
         with self._lock:

@@ -25,11 +25,13 @@ class Learnt:
         items: items from which on larger batches gain nothing.
         cost: their cost, in tokens or pixels.
         overhead: what a run costs besides its items, in the same unit.
+        sessions: how many are to share the device, where another number than usual is faster.
     """
 
     items: int
     cost: int
     overhead: int
+    sessions: int | None = None
 
 
 def learnt(

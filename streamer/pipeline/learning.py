@@ -4,8 +4,8 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter, thread_time
 
@@ -18,6 +18,7 @@ from streamer.config.topology import ModelRef
 from streamer.errors import StreamerError
 from streamer.infer import Session
 from streamer.models import Version
+from streamer.pipeline.sharing import one_is_faster
 from streamer.preprocess import Preprocessor
 from streamer.records import Image, ModelInput, Pair, Sample, Text
 from streamer.tasks import WRITING
@@ -25,41 +26,48 @@ from streamer.tasks import WRITING
 _BUDGET_S = 0.4
 _KEPT_ABOVE_S = 0.1
 """What is learnt quicker than this is learnt anew each time: no file is worth it."""
+_WORTH_TRYING_S = 0.01
+"""A model whose batches are quicker than this is not tried with another number of sessions."""
 _TEXT = "the blue bird that sang on a green tree came back at night and sang once more "
 _LARGE = (480, 640)
 
 _log = structlog.get_logger(__name__)
 
 
-def learnt_plan(
+def learnt_plan(  # noqa: PLR0913, PLR0917 - the model, how it runs, and what it is tried with
     version: Version,
     ref: ModelRef,
-    session: Session,
+    sessions: Sequence[Session],
     preprocessor: Preprocessor,
     most_cost: int,
+    alone: Callable[[], Session],
 ) -> Learnt | None:
-    """Give what is known of a model's batches on its device, or learn it in half a second.
+    """Give what is known of a model's batches on its device, or learn it in about a second.
 
     Args:
         version: the model.
         ref: how it is run.
-        session: one of its sessions.
+        sessions: that share the device.
         preprocessor: puts batches together.
         most_cost: cost of a batch at the most.
+        alone: opens a session that has all cores, to be tried against several.
 
     Returns:
         None where nothing can be learnt: batches of one, a function in the model's place, texts
         that are written token by token, inputs that cannot be made up.
     """
+    session = sessions[0]
     if session.stands_in or session.max_batch == 1 or version.manifest.task in WRITING:
         return None
-    file = user_cache_path("streamer") / "plans" / f"{_key(version, ref, session)}.json"
+    file = _file(version, ref, session)
     known = _read(file)
     if known is not None:
         return known
     began = perf_counter()
     try:
-        found = _learnt(ref, session, preprocessor, most_cost)
+        found = _learnt(session, preprocessor, most_cost, _clock(ref, session))
+        if len(sessions) > 1 and ref.sessions == ref.threads == "auto":
+            found = _shared(sessions, alone, preprocessor, most_cost, found)
     except (StreamerError, ValueError, TypeError, RuntimeError) as error:
         # what is made up must not keep it from serving
         _log.debug("no batch plan was learnt", model=version.manifest.name, error=str(error))
@@ -69,10 +77,16 @@ def learnt_plan(
     return found
 
 
-def _learnt(ref: ModelRef, session: Session, preprocessor: Preprocessor, most_cost: int) -> Learnt:
+def keep_plan(version: Version, ref: ModelRef, session: Session, found: Learnt) -> None:
+    """Keep what was learnt while the model served."""
+    _write(_file(version, ref, session), found)
+
+
+def _learnt(
+    session: Session, preprocessor: Preprocessor, most_cost: int, clock: Callable[[], float]
+) -> Learnt:
     one = _made_up(preprocessor)
     each = max(one.cost, one.length, 1)
-    clock = _clock(ref, session)
 
     def seconds_of(items: int) -> float:
         feeds = preprocessor.collate([one] * items)
@@ -83,6 +97,28 @@ def _learnt(ref: ModelRef, session: Session, preprocessor: Preprocessor, most_co
     seconds_of(1)  # the first run allocates
     most = min(session.max_batch or most_cost, max(most_cost // each, 1), 256)
     return learnt(seconds_of, each, most=most, budget_s=_BUDGET_S)
+
+
+def _shared(
+    sessions: Sequence[Session],
+    alone: Callable[[], Session],
+    preprocessor: Preprocessor,
+    most_cost: int,
+    found: Learnt,
+) -> Learnt:
+    """Try one session of all threads in the place of several; learn its batches if it is faster."""
+    feeds = preprocessor.collate([_made_up(preprocessor)] * found.items)
+    began = perf_counter()
+    sessions[0].run(feeds)
+    if perf_counter() - began < _WORTH_TRYING_S:
+        return found
+    one = alone()
+    try:
+        if not one_is_faster(sessions, one, feeds):
+            return found
+        return replace(_learnt(one, preprocessor, most_cost, perf_counter), sessions=1)
+    finally:
+        one.close()
 
 
 def _clock(ref: ModelRef, session: Session) -> Callable[[], float]:
@@ -105,6 +141,10 @@ def _made_up(preprocessor: Preprocessor) -> ModelInput:
     if isinstance(prepared, StreamerError):
         raise prepared
     return prepared[0]
+
+
+def _file(version: Version, ref: ModelRef, session: Session) -> Path:
+    return user_cache_path("streamer") / "plans" / f"{_key(version, ref, session)}.json"
 
 
 def _key(version: Version, ref: ModelRef, session: Session) -> str:

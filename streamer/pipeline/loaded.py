@@ -3,20 +3,22 @@
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from queue import SimpleQueue
 from threading import Condition
 from typing import Any, TypeVar
 
-from streamer.batch import BatchBounds, Ceiling
+from streamer.batch import BatchBounds, Ceiling, Learnt, Running, padded_cost
 from streamer.config.topology import ModelRef
 from streamer.infer import CPU, Session, Tuning, check_fit, open_session
-from streamer.models import Manifest, Version
-from streamer.models.manifest import ImageInput
-from streamer.pipeline.learning import learnt_plan
+from streamer.models import Version
+from streamer.pipeline.learning import keep_plan, learnt_plan
 from streamer.pipeline.probe import Probe, probed
 from streamer.pipeline.repeats import Repeats
+from streamer.pipeline.sizes import input_bytes, longest_edge
 from streamer.postprocess import Interpreter, interpreter_for
 from streamer.preprocess import Preprocessor, preprocessor_for
+from streamer.records import ModelInput
 
 Result = TypeVar("Result")
 
@@ -87,16 +89,13 @@ class ModelVersion:
         self.sessions = sessions(version, ref)
         self.preprocessor: Preprocessor = preprocessor_for(version.manifest, version.folder)
         self.probe: Probe = probed(version.manifest, self.sessions[0], self.preprocessor)
-        self.input_bytes = _input_bytes(version.manifest)
-        self.longest_edge = _longest_edge(version.manifest)
-        self.learnt = learnt_plan(
-            version,
-            ref,
-            self.sessions[0],
-            self.preprocessor,
-            _MOST_COST[self.preprocessor.kind],
-        )
+        self.input_bytes = input_bytes(version.manifest)
+        self.longest_edge = longest_edge(version.manifest)
+        self._ref = ref
+        self.learnt = self._plan(sessions)
         self.ceiling = Ceiling(self._bounds(ref))
+        overhead = self.ceiling.bounds.overhead
+        self._running = Running(overhead) if overhead else None
         self.repeats = self._kept(ref)
         self._wants_repeats = bool(ref.repeats)
         self._interpreters: dict[tuple[str, float | None, int | None], Interpreter] = {}
@@ -123,6 +122,35 @@ class ModelVersion:
     def bounds(self) -> BatchBounds:
         """What a batch holds at the most just now."""
         return self.ceiling.bounds
+
+    def _plan(self, opened: SessionsOf) -> Learnt | None:
+        """Learn what batches cost, and let as many sessions share the device as are fastest."""
+        cores = {"sessions": 1, "threads": _cores()}
+
+        def alone() -> Session:
+            [session] = opened(self.version, self._ref.model_copy(update=cores))
+            return session
+
+        kind = self.preprocessor.kind
+        found = learnt_plan(
+            self.version, self._ref, self.sessions, self.preprocessor, _MOST_COST[kind], alone
+        )
+        if found is not None and found.sessions == 1 < len(self.sessions):
+            for session in self.sessions:
+                session.close()
+            self.sessions = [alone()]
+        return found
+
+    def took(self, inputs: Sequence[ModelInput], seconds: float) -> None:
+        """Note a batch that was run: what it took corrects what was learnt of batches."""
+        self.ceiling.ran()
+        if self._running is None or self.learnt is None:
+            return
+        overhead = self._running.ran(padded_cost(inputs), seconds)
+        if overhead is not None:
+            self.ceiling.weigh(overhead)
+            self.learnt = replace(self.learnt, overhead=overhead)
+            keep_plan(self.version, self._ref, self.sessions[0], self.learnt)
 
     def _kept(self, ref: ModelRef) -> Repeats | None:
         """Make room for answers, unless they depend on more than their record."""
@@ -240,8 +268,7 @@ class ModelVersion:
 
 def _shares(ref: ModelRef) -> tuple[int, int]:
     """Give (sessions, threads of each): on a CPU all cores between them, one on a GPU."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cores = cores or 1
+    cores = _cores()
     on_gpu = ref.device.startswith(("cuda", "GPU", "MIG")) or ref.provider in ("cuda", "tensorrt")
     if ref.sessions != "auto":
         sessions = ref.sessions
@@ -255,44 +282,6 @@ def _shares(ref: ModelRef) -> tuple[int, int]:
     return sessions, threads
 
 
-def _pixels(given: ImageInput) -> int:
-    """Give the pixels of a picture as it enters the model; 0 where it stays as it is."""
-    size = given.cropped or given.pad_size
-    if size is not None:
-        return size.height * size.width
-    if given.size.height is not None and given.size.width is not None:
-        return given.size.height * given.size.width
-    edge = given.size.shortest_edge
-    if edge is not None:
-        return edge * (given.size.longest_edge or edge)
-    frame = given.size.frame or (0, 0)
-    return frame[0] * frame[1]
-
-
-def _longest_edge(manifest: Manifest) -> int | None:
-    """Give the longest side that a picture is resized to; None where it stays as it is."""
-    edges: list[int] = []
-    for given in manifest.inputs.values():
-        if given.kind == "image-bytes":
-            return None
-        if given.kind != "image":
-            continue
-        size = given.size
-        sides = [size.height, size.width, size.shortest_edge, size.longest_edge]
-        sides += list(size.frame or ())
-        known = [side for side in sides if side is not None]
-        if not known:
-            return None
-        edges.append(max(known))
-    return max(edges, default=None)
-
-
-def _input_bytes(manifest: Manifest) -> int:
-    """Give what the inputs made of one record take at the most, roughly."""
-    total = 0
-    for given in manifest.inputs.values():
-        if given.kind == "image":
-            total += 3 * _pixels(given)
-        elif given.kind == "text":
-            total += 8 * 64 * len(given.tensors)
-    return total
+def _cores() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return cores or 1

@@ -204,7 +204,7 @@ class Step:
             cause = error.__cause__ if isinstance(error, _InterpretError) else error
             batch[0].result = self._rejection(stage, cause or error, max(tries, 1))
             return
-        version.ceiling.ran()
+        version.took(inputs, seconds)
         for part, result in zip(batch, results, strict=True):
             part.result = (
                 self._rejection("infer" if result.reason == "non-finite" else "postprocess", result)

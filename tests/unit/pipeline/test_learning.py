@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from time import sleep
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from streamer.batch import BatchBounds, Learnt, planned
 from streamer.config.topology import ModelRef, TaskOptions
 from streamer.models import load_version
 from streamer.pipeline import learning
-from streamer.pipeline.loaded import ModelVersion
+from streamer.pipeline.loaded import ModelVersion, open_sessions
 from streamer.records import Text
 
 KNOWN = Learnt(items=100, cost=3200, overhead=7)
@@ -27,8 +28,8 @@ def cache(tmp_path, monkeypatch):
     return folder / "plans"
 
 
-def opened(folder, **options):
-    version = load_version(
+def version_of(folder):
+    return load_version(
         str(folder),
         beside=folder,
         models_dir=folder,
@@ -37,7 +38,12 @@ def opened(folder, **options):
         options=TaskOptions(),
         cache=None,
     )
-    return ModelVersion(version, ModelRef(uri=str(folder), device="cpu", sessions=1, **options))
+
+
+def opened(folder, **options):
+    return ModelVersion(
+        version_of(folder), ModelRef(uri=str(folder), device="cpu", sessions=1, **options)
+    )
 
 
 def loaded(folder, **options):
@@ -89,6 +95,40 @@ def test_nothing_is_learnt_of_a_model_that_runs_one_by_one(tmp_path, cache):
 def test_a_cache_that_cannot_be_written_stops_nothing(tmp_path, cache):
     cache.parent.write_text("a file stands where the folder would be")
     assert loaded(tiny.text_model(tmp_path)).learnt is not None
+
+
+class Waiting:
+    """A session that waits in each run, as one whose threads are in each other's way."""
+
+    def __init__(self, session, seconds):
+        self.session = session
+        self.seconds = seconds
+
+    def run(self, feeds):
+        sleep(self.seconds)
+        return self.session.run(feeds)
+
+    def __getattr__(self, name):
+        return getattr(self.session, name)
+
+
+@pytest.mark.parametrize(("several", "alone", "sessions"), [(0.06, 0.01, 1), (0.012, 0.05, 2)])
+def test_as_many_sessions_share_the_cores_as_are_fastest(tmp_path, cache, several, alone, sessions):
+    folder = tiny.text_model(tmp_path)
+    tried = []
+
+    def opening(version, ref):
+        count = 2 if ref.sessions == "auto" else ref.sessions
+        tried.append(count)
+        fixed = ref.model_copy(update={"sessions": count})
+        wait = alone if count == 1 else several
+        return [Waiting(session, wait) for session in open_sessions(version, fixed)]
+
+    for _ in range(2):  # the second time by what was kept
+        model = ModelVersion(version_of(folder), ModelRef(uri=str(folder), device="cpu"), opening)
+        assert len(model.sessions) == sessions
+        model.close()
+    assert tried == ([2, 1, 1, 2, 1] if sessions == 1 else [2, 1, 2])
 
 
 def test_pictures_are_learnt_too(tmp_path, cache):
