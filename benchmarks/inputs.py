@@ -4,8 +4,7 @@ import random
 from collections.abc import Iterator
 from functools import lru_cache
 
-import cv2
-import numpy as np
+from streamer.bench.made import picture
 
 _MEDIAN_WORDS = 22
 _SPREAD = 0.75
@@ -51,21 +50,12 @@ def pictures(count: int, seed: int = 0) -> list[bytes]:
     """Encode JPEGs of 0.1 to 12 megapixels; each size is drawn as often as its share says."""
     chance = random.Random(seed)
     sizes = chance.choices([size for size, _ in _PIXELS], [share for _, share in _PIXELS], k=count)
-    return [_picture(megapixels, chance.randrange(4)) for megapixels in sizes]
+    return [_encoded(megapixels, chance.randrange(4)) for megapixels in sizes]
 
 
 @lru_cache(maxsize=64)
-def _picture(megapixels: float, seed: int) -> bytes:
-    """Encode a picture with the detail of a photo: about a byte for five pixels."""
-    chance = np.random.default_rng(seed)
-    height = int((megapixels * 1e6 * 3 / 4) ** 0.5)
-    width = height * 4 // 3
-    coarse = chance.integers(0, 255, (height // 32 + 2, width // 32 + 2, 3), dtype=np.uint8)
-    pixels = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    fine = chance.integers(0, 24, (height // 2 + 1, width // 2 + 1, 3), dtype=np.uint8)
-    pixels = cv2.add(pixels, cv2.resize(fine, (width, height)))
-    _, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 88])
-    return encoded.tobytes()
+def _encoded(megapixels: float, seed: int) -> bytes:
+    return picture(megapixels, seed, quality=88)
 
 
 def keys(count: int) -> Iterator[bytes]:

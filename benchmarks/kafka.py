@@ -1,10 +1,11 @@
 """Kafka as the benchmarks use it: one node, topics filled before, answers timed by the broker."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+import psutil
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
@@ -19,6 +20,13 @@ class Arrivals:
     """When the broker wrote each answer, in seconds since the epoch, sorted."""
 
     times: Sequence[float]
+
+    def part(self, begin: float, end: float) -> float:
+        """Give answers a second between two shares of the answers."""
+        last = len(self.times) - 1
+        first, upto = self.times[int(begin * last)], self.times[int(end * last)]
+        counted = sum(first < time <= upto for time in self.times)
+        return counted / max(upto - first, 1e-3)
 
     def rate(self, lead: int) -> float:
         """Give answers a second, those after the first `lead`."""
@@ -35,7 +43,7 @@ class Kafka:
 
     def __enter__(self) -> Self:
         self._broker.__enter__()
-        self.pid = self._broker.pid
+        self.process = psutil.Process(self._broker.pid)
         self.servers = self._broker.bootstrap_servers
         self._admin = KafkaAdminClient(bootstrap_servers=self.servers)
         return self
@@ -51,22 +59,31 @@ class Kafka:
         self._admin.create_topics([new])
         return name
 
-    def fill(self, topic: str, values: Sequence[bytes], keys: Iterable[bytes]) -> None:
+    def drop(self, *topics: str) -> None:
+        """Delete topics whose figures are taken: pictures of nine rounds would fill a disk."""
+        self._admin.delete_topics(list(topics))
+
+    def fill(
+        self,
+        topic: str,
+        values: Iterable[bytes],
+        keys: Iterable[bytes],
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> None:
         """Write records, acknowledged when this returns."""
-        producer = KafkaProducer(
-            bootstrap_servers=self.servers, max_request_size=_MAX_BYTES, linger_ms=20
+        with self.producer(linger_ms=20) as producer:
+            for value, key in zip(values, keys, strict=False):
+                producer.send(topic, value, key, headers=list(headers))
+            producer.flush()
+
+    def producer(self, linger_ms: int = 0) -> KafkaProducer:
+        """Give a producer for records as large as the topics take."""
+        return KafkaProducer(
+            bootstrap_servers=self.servers, max_request_size=_MAX_BYTES, linger_ms=linger_ms
         )
-        for value, key in zip(values, keys, strict=False):
-            producer.send(topic, value, key)
-        producer.flush()
-        producer.close()
 
-    def arrivals(self, topic: str, count: int, patience: float) -> Arrivals:
-        """Wait for answers that readers of committed records see; give when they were written.
-
-        Raises:
-            TimeoutError: they do not come.
-        """
+    def reader(self, topic: str) -> KafkaConsumer:
+        """Give a consumer of a topic's committed records, from the first on."""
         consumer = KafkaConsumer(
             bootstrap_servers=self.servers,
             isolation_level="read_committed",
@@ -75,22 +92,43 @@ class Kafka:
             fetch_max_bytes=64 * 2**20,
             max_partition_fetch_bytes=_MAX_BYTES,
         )
-        partitions = [TopicPartition(topic, n) for n in consumer.partitions_for_topic(topic)]
-        deadline = time.monotonic() + patience
-        while sum(consumer.end_offsets(partitions).values()) < count:
-            if time.monotonic() > deadline:
-                found = sum(consumer.end_offsets(partitions).values())
-                consumer.close()
-                message = f"{topic}: {found} of {count} answers after {patience:.0f} s"
-                raise TimeoutError(message)
-            time.sleep(_QUIET_S)
-        consumer.assign(partitions)
-        times: list[float] = []
-        while len(times) < count and time.monotonic() < deadline:
-            for records in consumer.poll(500, max_records=5000).values():
-                times += [record.timestamp / 1000 for record in records]
-        consumer.close()
+        consumer.assign([TopicPartition(topic, n) for n in consumer.partitions_for_topic(topic)])
+        return consumer
+
+    def arrivals(
+        self,
+        topic: str,
+        count: int,
+        patience: float,
+        ended: Callable[[], bool],
+        answered: Callable[[], None] = lambda: None,
+    ) -> Arrivals:
+        """Wait for answers that readers of committed records see; give when they were written.
+
+        Args:
+            topic: where they go.
+            count: how many must come.
+            patience: seconds.
+            ended: whether who answers has ended.
+            answered: called when all are written, before they are read.
+
+        Raises:
+            TimeoutError: they do not come.
+        """
+        with self.reader(topic) as consumer:
+            partitions = consumer.assignment()
+            deadline = time.monotonic() + patience
+            while (found := sum(consumer.end_offsets(partitions).values())) < count:
+                if ended() or time.monotonic() > deadline:
+                    message = f"{found} of {count} answers came"
+                    raise TimeoutError(message)
+                time.sleep(_QUIET_S)
+            answered()
+            times: list[float] = []
+            while len(times) < count and time.monotonic() < deadline:
+                for records in consumer.poll(500, max_records=5000).values():
+                    times += [record.timestamp / 1000 for record in records]
         if len(times) < count:
-            message = f"{topic}: {len(times)} of {count} answers can be read"
+            message = f"{len(times)} of {count} answers can be read"
             raise TimeoutError(message)
         return Arrivals(sorted(times))

@@ -6,7 +6,6 @@ benchmarks.raw_text MODEL COUNT [PLAN]` prints texts a second; without a plan it
 """
 
 import json
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from benchmarks import inputs
+from streamer.runtime import usable_cores
 
 _MAX_TOKENS = 128
 _TRIED_TEXTS = 384
@@ -78,7 +78,7 @@ def embedded(
 
 def best_plan(folder: Path, tokenizer: Tokenizer) -> tuple[int, int, int]:
     """Try sessions, threads and items; give the fastest."""
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     texts = inputs.texts(_TRIED_TEXTS, seed=1)
     rates = {}
     for sessions, threads in {(1, cores), (cores, 1)}:

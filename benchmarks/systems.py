@@ -1,40 +1,224 @@
 """The systems that are measured: each a process that reads one topic and writes another."""
 
+import base64
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+import psutil
 import yaml
 
 from streamer.embedded.ports import free_ports
 
 HERE = Path(__file__).parent
+BUILD = Path("build/benchmarks")
 _READY_S = 180.0
 _END_S = 60.0
+
+Headers = list[tuple[str, bytes]]
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a system wants its records.
+
+    Attributes:
+        value: makes its record of a value.
+        headers: of each record.
+        backlog: whether it reads records that were there before it.
+    """
+
+    value: Callable[[bytes], bytes] = bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+    backlog: bool = True
+
+
+class Child:
+    """The process of a system, and those that it started."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+
+    def ended(self) -> bool:
+        """Say whether it ended by itself."""
+        return self._process.poll() is not None
+
+    def cpu_s(self) -> float:
+        """Give the processor time of all its processes so far."""
+        return sum(cpu_s(one) for one in self._all())
+
+    def memory(self) -> int:
+        """Give the resident bytes of all its processes."""
+        found = 0
+        for one in self._all():
+            with suppress(psutil.Error):
+                found += one.memory_info().rss
+        return found
+
+    def _all(self) -> list[psutil.Process]:
+        try:
+            own = psutil.Process(self._process.pid)
+            return [own, *own.children(recursive=True)]
+        except psutil.Error:
+            return []
+
+
+def cpu_s(process: psutil.Process) -> float:
+    """Give the processor time of a process so far, without its children."""
+    try:
+        times = process.cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system)
+
+
+class System(Protocol):
+    """Answers the records of one topic into another while it runs.
+
+    Attributes:
+        role: `own` (streamer), `peer`, or `floor` (the client alone).
+    """
+
+    name: str
+    role: Literal["own", "peer", "floor"]
+    form: Form
+
+    def running(self, servers: str, source: str, sink: str) -> AbstractContextManager[Child]:
+        """Run it, ready to read when the block begins."""
+        ...
+
+
+class Streamer:
+    """`streamer run` on one topology."""
+
+    role: Literal["own", "peer", "floor"] = "own"
+    form = Form()
+
+    def __init__(self, name: str, topology: Mapping[str, Any], **more: Any) -> None:
+        self.name = name
+        self._topology = {**topology, **more}
+
+    @contextmanager
+    def running(self, servers: str, source: str, sink: str) -> Iterator[Child]:
+        """Run it, and wait until it is a member of its group."""
+        with tempfile.TemporaryDirectory() as folder:
+            [port] = free_ports(1)
+            topology = {**self._topology, "name": source, "sink": {"topic": sink}}
+            topology["source"] = {**topology["source"], "topics": [source]}
+            file = Path(folder) / "topology.yaml"
+            file.write_text(yaml.safe_dump(topology))
+            environment = {
+                "STREAMER_KAFKA__BOOTSTRAP_SERVERS": servers,
+                "STREAMER_HTTP__PORT": str(port),
+                "STREAMER_LOG__LEVEL": "WARNING",
+            }
+            command = [sys.executable, "-m", "streamer", "run", str(file)]
+            with process(command, environment, name=self.name) as child:
+                _await_ready(port, child)
+                yield child
+
+
+class Script:
+    """One of `peers/`, in an environment of its own where it has one."""
+
+    def __init__(
+        self,
+        name: str,
+        script: str,
+        *arguments: str,
+        role: Literal["own", "peer", "floor"] = "peer",
+        form: Form | None = None,
+    ) -> None:
+        self.name = name
+        self.role = role
+        self.form = form or Form()
+        own = python_of(Path(script).stem)
+        self._command = [str(own or sys.executable), str(HERE / "peers" / script)]
+        self._arguments = arguments
+
+    @contextmanager
+    def running(self, servers: str, source: str, sink: str) -> Iterator[Child]:
+        """Run it; it makes a file when it is about to read its first record."""
+        with tempfile.TemporaryDirectory() as folder:
+            ready = Path(folder) / "ready"
+            command = [*self._command, servers, source, sink, str(ready), *self._arguments]
+            with process(command, {}, name=self.name) as child:
+                deadline = time.monotonic() + _READY_S
+                while not ready.exists() and time.monotonic() < deadline and not child.ended():
+                    time.sleep(0.05)
+                yield child
+
+
+def python_of(peer: str) -> Path | None:
+    """Give the interpreter of a peer's environment; None if it has not been made."""
+    found = BUILD / peer / "bin" / "python"
+    return found if found.exists() else None
+
+
+def versions() -> dict[str, str]:
+    """Give what is installed for each peer, by the first requirement of its environment."""
+    found = {}
+    for file in sorted((HERE / "peers").glob("*.txt")):
+        name = re.split(r"[^\w-]", file.read_text(encoding="utf-8"), maxsplit=1)[0].replace(
+            "-", "_"
+        )
+        for folder in (BUILD / file.stem).glob(f"lib/python*/site-packages/{name}-*.dist-info"):
+            found[name] = folder.name.removeprefix(f"{name}-").removesuffix(".dist-info")
+    return found
+
+
+def peers(work: str) -> list[System]:
+    """Give the peers that can do some work here: loops, and those with an environment."""
+    kind, _, folder = work.partition(":")
+    told = f"{kind}:{Path(folder).absolute()}"
+    texts = kind == "texts"
+    modes = ("single", "polled", "sorted") if texts else ("single", "polled")
+    found: list[System] = [Script(f"loop, {mode}", "naive.py", told, mode) for mode in modes]
+    if python_of("quix"):
+        found.append(Script("Quix Streams", "quix.py", told))
+    if python_of("bytewax_flow") and texts:
+        found.append(Script("Bytewax", "bytewax_flow.py", told))
+    if python_of("mlserver_kafka"):
+        value = _request if texts else _picture_request
+        form = Form(value, (("mlserver-model", b"model"),), backlog=False)
+        found.append(Script("MLServer", "mlserver_kafka.py", told, form=form))
+    if python_of("torch_loop") and texts:
+        found.append(Script("Torch loop", "torch_loop.py"))
+    return found
+
+
+def _request(value: bytes) -> bytes:
+    """Write an inference request as MLServer takes it."""
+    given = {"name": "values", "shape": [1], "datatype": "BYTES", "data": [value.decode()]}
+    return json.dumps({"inputs": [given]}).encode()
+
+
+def _picture_request(value: bytes) -> bytes:
+    return _request(base64.b64encode(value))
 
 
 @contextmanager
 def process(
-    command: Sequence[str], environment: Mapping[str, str] | None = None, *, name: str
-) -> Iterator[subprocess.Popen[bytes]]:
+    command: Sequence[str], environment: Mapping[str, str], *, name: str
+) -> Iterator[Child]:
     """Run a system until the block ends; what it wrote is shown if it ended by itself."""
     with tempfile.TemporaryFile() as out:
         child = subprocess.Popen(  # noqa: S603 - our own commands
-            list(command),
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **(environment or {})},
+            list(command), stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **environment}
         )
         try:
-            yield child
+            yield Child(child)
         finally:
             early = child.poll()
             child.send_signal(signal.SIGTERM)
@@ -49,75 +233,9 @@ def process(
                 sys.stderr.write(f"{name} ended with {early}:\n{told}\n")
 
 
-class System(Protocol):
-    """Answers the records of one topic into another while it runs."""
-
-    name: str
-    pid: int
-
-    def running(self, servers: str, source: str, sink: str) -> AbstractContextManager[None]:
-        """Run it, ready to read when the block begins."""
-        ...
-
-
-class Streamer:
-    """`streamer run` on one topology."""
-
-    def __init__(
-        self, name: str, topology: Mapping[str, Any], python: str = sys.executable
-    ) -> None:
-        self.name = name
-        self.pid = 0
-        self._topology = dict(topology)
-        self._python = python
-
-    @contextmanager
-    def running(self, servers: str, source: str, sink: str) -> Iterator[None]:
-        """Run it, and wait until it is a member of its group."""
-        with tempfile.TemporaryDirectory() as folder:
-            [port] = free_ports(1)
-            topology = {**self._topology, "name": source, "sink": {"topic": sink}}
-            topology["source"] = {**topology["source"], "topics": [source]}
-            file = Path(folder) / "topology.yaml"
-            file.write_text(yaml.safe_dump(topology))
-            environment = {
-                "STREAMER_KAFKA__BOOTSTRAP_SERVERS": servers,
-                "STREAMER_HTTP__PORT": str(port),
-                "STREAMER_LOG__LEVEL": "WARNING",
-            }
-            command = [self._python, "-m", "streamer", "run", str(file)]
-            with process(command, environment, name=self.name) as child:
-                self.pid = child.pid
-                _await_ready(port, child)
-                yield
-
-
-class Script:
-    """One of `peers/`, in an environment of its own."""
-
-    def __init__(self, name: str, script: str, python: str, *arguments: str) -> None:
-        self.name = name
-        self.pid = 0
-        self._command = [python, str(HERE / "peers" / script)]
-        self._arguments = arguments
-
-    @contextmanager
-    def running(self, servers: str, source: str, sink: str) -> Iterator[None]:
-        """Run it; it makes a file when it is about to read its first record."""
-        with tempfile.TemporaryDirectory() as folder:
-            ready = Path(folder) / "ready"
-            command = [*self._command, servers, source, sink, str(ready), *self._arguments]
-            with process(command, name=self.name) as child:
-                self.pid = child.pid
-                deadline = time.monotonic() + _READY_S
-                while not ready.exists() and time.monotonic() < deadline and child.poll() is None:
-                    time.sleep(0.05)
-                yield
-
-
-def _await_ready(port: int, child: subprocess.Popen[bytes]) -> None:
+def _await_ready(port: int, child: Child) -> None:
     deadline = time.monotonic() + _READY_S
-    while time.monotonic() < deadline and child.poll() is None:
+    while time.monotonic() < deadline and not child.ended():
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
                 if answer.status == 200:  # noqa: PLR2004 - OK

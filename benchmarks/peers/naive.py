@@ -1,7 +1,8 @@
 """A loop as it is written first: one record after the other, or the batches that polls give.
 
-`naive.py SERVERS SOURCE SINK READY MODEL MODE`, MODE being `single`, `polled` (all that a poll
-gives, up to 32 records, padded) or `sorted` (up to 256 records, in batches of 16 by length).
+`naive.py SERVERS SOURCE SINK READY WORK MODE`, MODE being `single`, `polled` (all that a poll
+gives, up to 32 texts or 8 pictures, as one batch) or `sorted` (up to 256 records, in batches of
+like ones).
 """
 
 import signal
@@ -9,25 +10,28 @@ import sys
 from pathlib import Path
 
 from kafka import KafkaConsumer, KafkaProducer
-from texts import Embedder, answer
+from work import work_of
 
 _POLLED = {"single": 1, "polled": 32, "sorted": 256}
+_POLLED_PICTURES = 8
+_MAX_BYTES = 16 * 2**20
 
 
 def main(  # noqa: PLR0913, PLR0917 - the command line's arguments
-    servers: str, source: str, sink: str, ready: str, model: str, mode: str
+    servers: str, source: str, sink: str, ready: str, told: str, mode: str
 ) -> None:
     """Answer records until terminated; at-least-once."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    embedder = Embedder(model)
-    embedder.embed([b"warm up"])
+    work = work_of(told)
+    most = _POLLED[mode] if told.startswith("texts") else min(_POLLED[mode], _POLLED_PICTURES)
     consumer = KafkaConsumer(
         source,
         bootstrap_servers=servers,
         group_id=f"{mode}-{source}",
         auto_offset_reset="earliest",
         enable_auto_commit=False,
-        max_poll_records=_POLLED[mode],
+        max_poll_records=most,
+        max_partition_fetch_bytes=_MAX_BYTES,
     )
     producer = KafkaProducer(bootstrap_servers=servers, acks="all", linger_ms=5)
     Path(ready).touch()
@@ -36,9 +40,9 @@ def main(  # noqa: PLR0913, PLR0917 - the command line's arguments
         if not records:
             continue
         values = [record.value for record in records]
-        vectors = embedder.sorted(values, 16) if mode == "sorted" else embedder.embed(values)
-        for record, vector in zip(records, vectors, strict=True):
-            producer.send(sink, answer(vector), record.key, timestamp_ms=record.timestamp)
+        answers = work.found_alike(values) if mode == "sorted" else work.found(values)
+        for record, found in zip(records, answers, strict=True):
+            producer.send(sink, work.written(found), record.key, timestamp_ms=record.timestamp)
         producer.flush()
         consumer.commit()
 

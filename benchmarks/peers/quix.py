@@ -1,30 +1,34 @@
 """Quix Streams, a record at a time, as its tutorials have it; at-least-once.
 
-`quix.py SERVERS SOURCE SINK READY MODEL`
+Its windows could make batches, but each of one key's records only.
+
+`quix.py SERVERS SOURCE SINK READY WORK`
 """
 
 import sys
 from pathlib import Path
 
 from quixstreams import Application
-from texts import Embedder, answer
+from work import work_of
+
+_MAX_BYTES = 16 * 2**20
 
 
-def main(servers: str, source: str, sink: str, ready: str, model: str) -> None:
+def main(servers: str, source: str, sink: str, ready: str, told: str) -> None:
     """Answer records until terminated."""
-    embedder = Embedder(model)
-    embedder.embed([b"warm up"])
+    work = work_of(told)
     application = Application(
         broker_address=servers,
         consumer_group=f"quix-{source}",
         auto_offset_reset="earliest",
         auto_create_topics=False,
         loglevel="WARNING",
+        consumer_extra_config={"max.partition.fetch.bytes": _MAX_BYTES},
     )
     came = application.topic(source, value_deserializer="bytes", key_deserializer="bytes")
     goes = application.topic(sink, value_serializer="bytes", key_serializer="bytes")
     stream = application.dataframe(came)
-    stream = stream.apply(lambda value: answer(embedder.embed([value])[0]))
+    stream = stream.apply(lambda value: work.written(work.found([value])[0]))
     stream.to_topic(goes)
     Path(ready).touch()
     application.run()

@@ -1,4 +1,4 @@
-"""What the peers of the text benchmark share: a session, a tokenizer, and an answer as JSON."""
+"""What the peers of the text benchmarks do: a tokenizer, a session, and an answer as JSON."""
 
 import json
 import os
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 _MAX_TOKENS = 128
+_ITEMS = 16
 
 
-class Embedder:
+class Texts:
     """all-MiniLM-L6-v2 on ONNX Runtime, with all cores for one run."""
 
     def __init__(self, folder: str) -> None:
@@ -27,8 +28,9 @@ class Embedder:
         self._tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
         self._tokenizer.enable_padding()
         self._tokenizer.enable_truncation(_MAX_TOKENS)
+        self.found([b"warm up"])
 
-    def embed(self, values: Sequence[bytes]) -> NDArray[np.float32]:
+    def found(self, values: Sequence[bytes]) -> NDArray[np.float32]:
         """Embed texts in one batch, padded to the longest."""
         encodings = self._tokenizer.encode_batch([value.decode() for value in values])
         ids = np.array([one.ids for one in encodings], np.int64)
@@ -39,17 +41,17 @@ class Embedder:
         found: NDArray[np.float32] = means / np.linalg.norm(means, axis=1, keepdims=True)
         return found
 
-    def sorted(self, values: Sequence[bytes], items: int) -> list[NDArray[np.float32]]:
+    def found_alike(self, values: Sequence[bytes]) -> list[NDArray[np.float32]]:
         """Embed texts in batches of like length."""
         order = sorted(range(len(values)), key=lambda at: -len(values[at]))
         found: list[Any] = [None] * len(values)
-        for begin in range(0, len(order), items):
-            batch = order[begin : begin + items]
-            for at, vector in zip(batch, self.embed([values[at] for at in batch]), strict=True):
+        for begin in range(0, len(order), _ITEMS):
+            batch = order[begin : begin + _ITEMS]
+            for at, vector in zip(batch, self.found([values[at] for at in batch]), strict=True):
                 found[at] = vector
         return found
 
-
-def answer(vector: NDArray[np.float32]) -> bytes:
-    """Write an answer."""
-    return json.dumps({"output": vector.tolist()}).encode()
+    @staticmethod
+    def written(found: NDArray[np.float32]) -> bytes:
+        """Write an answer."""
+        return json.dumps({"output": found.tolist()}).encode()

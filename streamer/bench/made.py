@@ -33,7 +33,7 @@ def made_up(kind: Kind, source: Source) -> list[bytes]:
     chance = random.Random(0)  # noqa: S311 - data to measure with
     if kind == "image":
         sizes = chance.choices(*zip(*_MEGAPIXELS, strict=True), k=_PICTURES)
-        values = [_picture(megapixels, seed) for seed, megapixels in enumerate(sizes)]
+        values = [picture(megapixels, seed) for seed, megapixels in enumerate(sizes)]
         if source.format == "image":
             return values
         return [_object({source.fields.image: base64.b64encode(v).decode()}) for v in values]
@@ -54,8 +54,14 @@ def _text(chance: random.Random) -> str:
     return " ".join(chance.choices(_WORDS.split(), k=min(max(words, 2), _MOST_WORDS)))
 
 
-def _picture(megapixels: float, seed: int) -> bytes:
-    """Encode coarse shapes with some noise: about a byte for five pixels, as in photographs."""
+def picture(megapixels: float, seed: int, quality: int = 95) -> bytes:
+    """Encode a JPEG with the detail of a photograph: coarse shapes with some noise.
+
+    Args:
+        megapixels: its size, four to three.
+        seed: what it shows.
+        quality: of the encoding, as OpenCV counts it; 88 gives about a byte for five pixels.
+    """
     chance = np.random.default_rng(seed)
     height = int((megapixels * 1e6 * 3 / 4) ** 0.5)
     width = height * 4 // 3
@@ -63,7 +69,7 @@ def _picture(megapixels: float, seed: int) -> bytes:
     pixels = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     fine = chance.integers(0, 24, (height // 2 + 1, width // 2 + 1, 3), dtype=np.uint8)
     pixels = cv2.add(pixels, cv2.resize(fine, (width, height)))
-    _, encoded = cv2.imencode(".jpg", pixels)
+    _, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return encoded.tobytes()
 
 

@@ -1,6 +1,5 @@
 """What a model's sessions reach on prepared inputs: in memory, sorted, with the best settings."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from streamer.config.topology import ModelRef
 from streamer.infer import Session
 from streamer.pipeline.model import ModelVersion, open_sessions
 from streamer.records import ModelInput
+from streamer.runtime import usable_cores
 
 _ITEMS = (1, 4, 8, 16, 32, 64, 128)
 _MOST_COST = 1 << 40
@@ -127,8 +127,7 @@ def _best_size(  # noqa: PLR0913, PLR0917 - what is tried, and for how long
 def _shares(version: ModelVersion, ref: ModelRef) -> list[tuple[int, int]]:
     """Give the (sessions, threads) worth trying: all cores in either way, or what is fixed."""
     now = len(version.sessions)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cores = cores or 1
+    cores = usable_cores()
     if version.sessions[0].device != "cpu" or ref.sessions != "auto" or ref.threads != "auto":
         threads = max(cores // now, 1) if ref.threads == "auto" else ref.threads
         return [(now, threads)]

@@ -1,6 +1,5 @@
 """What was measured, as a table, as JSON, and as settings to paste."""
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from streamer.bench.raw import Plan
 from streamer.bench.whole import Ran
 from streamer.config import Topology
 from streamer.pipeline.assembly import Assembly
+from streamer.runtime import usable_cores
 
 _CLEARLY = 1.05
 _BUSY = 0.8
@@ -56,7 +56,7 @@ def as_content(measured: Measured) -> dict[str, Any]:
     line = measured.line
     return {
         "topology": measured.topology.name,
-        "cores": os.cpu_count(),
+        "cores": usable_cores(),
         "raw": {
             "records_per_second": measured.raw_rate,
             "steps": {name: asdict(plan) for name, plan in measured.plans.items()},

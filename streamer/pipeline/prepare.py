@@ -1,6 +1,5 @@
 """The first stage: values decoded and made into model inputs, in a pool, chunk by chunk."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal
@@ -9,6 +8,7 @@ from streamer.decode import Decoder
 from streamer.errors import BrokerError, RecordError
 from streamer.pipeline.step import Step
 from streamer.records import Image, Item, Rejection, Sample, Wave
+from streamer.runtime import usable_cores
 
 _CHUNK = {"image": 1, "text": 128, "pair": 128}
 
@@ -33,7 +33,7 @@ class Preparer:
         self._steps = [step for step in steps if step.origin is None]
         self._keep_image = any(step.origin is not None for step in steps)
         self._tombstone = tombstone
-        workers = (os.cpu_count() or 1) if threads == "auto" else threads
+        workers = usable_cores() if threads == "auto" else threads
         self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="decode")
 
     def begin(self, wave: Wave) -> tuple[Wave, list[Future[None]]]:

@@ -2,7 +2,17 @@
 
 from streamer.runtime.budget import Budget
 from streamer.runtime.channel import Channel, Closed
+from streamer.runtime.cores import usable_cores
 from streamer.runtime.memory import steady_memory
 from streamer.runtime.stage import Stage, StageThread, run_line
 
-__all__ = ["Budget", "Channel", "Closed", "Stage", "StageThread", "run_line", "steady_memory"]
+__all__ = [
+    "Budget",
+    "Channel",
+    "Closed",
+    "Stage",
+    "StageThread",
+    "run_line",
+    "steady_memory",
+    "usable_cores",
+]
