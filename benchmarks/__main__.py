@@ -20,7 +20,6 @@ from benchmarks.turns import Run, say
 
 BENCHMARKS: dict[str, Callable[[Run], None]] = {
     "text": backlogs.text,
-    "int8": backlogs.int8,
     "images": backlogs.images,
     "fast-images": backlogs.fast_images,
     "boxes": backlogs.boxes,

@@ -41,31 +41,21 @@ def nothing_of(run: Run) -> dict[str, Any]:
 
 
 def text(run: Run) -> None:
-    """Texts of mixed lengths through all-MiniLM-L6-v2, fp32."""
+    """Texts of mixed lengths through all-MiniLM-L6-v2, fp32; streamer in eight bits, too."""
     model, count = run.model("minilm"), run.count(3000)
     systems = [
         Streamer("streamer", texts_of(run), **_EXACTLY),
         Streamer("streamer at-least-once", texts_of(run)),
+        Streamer("streamer int8", texts_of(run, "minilm-int8", "int8"), **_EXACTLY),
         *peers(f"texts:{model}"),
     ]
     raw = ("raw_text", model, str(count))
     figures = backlogs(run, "text", systems, inputs.texts(count), raw)
     _beside(figures, systems, 0.9, 1.5)
-
-
-def int8(run: Run) -> None:
-    """The same in eight bits, beside the peers' fp32."""
-    count = run.count(3000)
-    systems = [
-        Streamer("streamer int8", texts_of(run, "minilm-int8", "int8"), **_EXACTLY),
-        Streamer("streamer fp32", texts_of(run), **_EXACTLY),
-        *peers(f"texts:{run.model('minilm')}"),
-    ]
-    figures = backlogs(run, "int8", systems, inputs.texts(count))
     best = _best_peer(figures, systems)
     ratios = figures.ratios("streamer int8", best, "rate")
     figures.ask(f"streamer int8 ÷ best peer's fp32 ({best})", ratios, ">= 3")
-    figures.ask("int8 ÷ fp32", figures.ratios("streamer int8", "streamer fp32", "rate"), ">= 1")
+    figures.ask("int8 ÷ fp32", figures.ratios("streamer int8", "streamer", "rate"), ">= 1")
 
 
 def pictures(run: Run, name: str, work: str, decode: str, records: int) -> None:
