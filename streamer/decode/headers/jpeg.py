@@ -13,6 +13,7 @@ _LENGTH = struct.Struct(">H")
 
 _FRAMES = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
 _OTHER_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}
+_SEQUENTIAL = {0xC0, 0xC1, 0xC9}
 _ALONE = {0x01, *range(0xD0, 0xD8)}
 _SCAN, _END = 0xDA, 0xD9
 _PRECISION = 8
@@ -56,13 +57,21 @@ def _read(value: bytes) -> Header:
 
 def _whole(value: bytes, _: Header) -> bool:
     """Look for the end marker behind the scan's start; an EXIF thumbnail's lies before it."""
+    channels = b""
+    for code, position in _segments(value):
+        if code in _SEQUENTIAL:
+            channels = value[position + 7 : position + 8]
+        if code == _SCAN:
+            if value[position + 2 : position + 3] != channels:  # else no further scan is decoded
+                _check_scans(value)
+            return value.rfind(b"\xff\xd9", position) >= 0
+    return False
+
+
+def _check_scans(value: bytes) -> None:
     scans = value.count(b"\xff\xda")
     if scans > _MAX_SCANS:
         raise corrupt(f"JPEG of {scans} scans")
-    for code, position in _segments(value):
-        if code == _SCAN:
-            return value.rfind(b"\xff\xd9", position) >= 0
-    return False
 
 
 JPEG = Format("JPEG", _read, _whole)

@@ -158,6 +158,15 @@ def test_a_jpeg_of_endless_scans_is_refused(variants):
     assert reason_of(value[:-2] + scan * 101 + value[-2:]) == "corrupt-image"
 
 
+def test_endless_scans_are_looked_for_wherever_more_than_one_is_decoded(variants):
+    scan = b"\xff\xda\0\x08\1\1\0\1\x3f\0\xaa"
+    value = bytearray(variants["jpeg"][:-2] + scan * 101 + variants["jpeg"][-2:])
+    assert decode_image(bytes(value), REJECT, LIMITS).size == (32, 48)  # the first has all channels
+    value[value.index(b"\xff\xda") + 4] = 1
+    with pytest.raises(DecodeError, match="JPEG of 102 scans"):
+        decode_image(bytes(value), REJECT, LIMITS)
+
+
 def test_a_jpeg_thumbnail_does_not_stand_in_for_the_missing_end(picture, encode):
     thumbnail = encode(picture, "JPEG")
     segment = b"\xff\xe1" + struct.pack(">H", len(thumbnail) + 2) + thumbnail
