@@ -185,6 +185,11 @@ class RegistrySettings(Section):
     """Whether the schema of what is written is registered (under TOPIC-value); else it must be
     there already."""
 
+    def revealed(self) -> dict[str, Any]:
+        """Give the section with its password readable: for a process of our own alone."""
+        secret = {} if self.password is None else {"password": self.password.get_secret_value()}
+        return {**self.model_dump(mode="json", exclude={"password"}), **secret}
+
 
 class ModelSettings(Section):
     """Where models are."""

@@ -4,7 +4,14 @@ The libraries come with the extra `schemas` and are imported when a topology ask
 """
 
 from streamer.formats.events import EVENT_TYPE, Event, enveloped, event_of, time_of
-from streamer.formats.reading import SCHEMED, Reading, check_formats, reading_for, reading_of
+from streamer.formats.reading import (
+    SCHEMED,
+    Reading,
+    check_formats,
+    reading_for,
+    reading_of,
+    registry_for,
+)
 from streamer.formats.registry import Registry, Schema
 from streamer.formats.writing import Writing, writing_for
 
@@ -21,6 +28,7 @@ __all__ = [
     "event_of",
     "reading_for",
     "reading_of",
+    "registry_for",
     "time_of",
     "writing_for",
 ]

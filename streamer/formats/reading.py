@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Callable, Iterable
 from functools import lru_cache
+from math import inf
 from typing import Any, Protocol
 
 import msgspec
@@ -42,6 +43,20 @@ def reading_for(form: str, registry: Registry) -> Reading:
     except ImportError as error:
         told = f"source.format: {form} needs {error.name}; pip install 'streamer[schemas]'"
         raise ConfigError(told) from error
+
+
+def registry_for(
+    form: str,
+    settings: RegistrySettings,
+    stopping: Callable[[], bool] = lambda: False,
+    patience: float = inf,
+) -> Registry | None:
+    """Give the registry that a format needs; None if it needs none.
+
+    Raises:
+        ConfigError: no address is set.
+    """
+    return Registry(settings, stopping, patience=patience) if form in SCHEMED else None
 
 
 def reading_of(registry: Registry) -> Reading:

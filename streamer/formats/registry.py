@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from threading import Lock
 from typing import Any
 from urllib.parse import quote
@@ -42,8 +43,10 @@ class Registry:
         settings: RegistrySettings,
         stopping: Callable[[], bool] = lambda: False,
         sleep: Callable[[float], None] = time.sleep,
+        *,
+        patience: float = inf,
     ) -> None:
-        """Prepare to ask; `stopping` ends the waiting for a registry that is away.
+        """Prepare to ask; `stopping`, or seconds of `patience`, end the waiting for an answer.
 
         Raises:
             ConfigError: no address is set.
@@ -55,6 +58,7 @@ class Registry:
         self._url = settings.url.rstrip("/")
         self._stopping = stopping
         self._sleep = sleep
+        self._patience = patience
         self._log = structlog.get_logger("schemas")
         self._known: dict[int, Schema] = {}
         self._missing: set[int] = set()
@@ -113,7 +117,7 @@ class Registry:
 
     def _patiently(self, method: str, path: str, content: Any = None) -> Any:
         """Ask until there is an answer: an outage must not turn records into dead letters."""
-        delay = 0.2
+        delay, began = 0.2, time.monotonic()
         while True:
             try:
                 return self._asked(method, path, content)
@@ -123,7 +127,7 @@ class Registry:
                 reason = str(error)
             except (OSError, ValueError) as error:
                 reason = str(getattr(error, "reason", None) or error)
-            if self._stopping():
+            if self._stopping() or time.monotonic() - began > self._patience:
                 told = f"the schema registry {self._url} does not answer: {reason}"
                 raise BrokerError(told, retriable=True)
             self._log.warning("the schema registry does not answer", url=self._url, error=reason)

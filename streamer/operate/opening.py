@@ -1,7 +1,6 @@
 """Records as plain JSON, whatever their topic's format: values with a schema, CloudEvents."""
 
 import json
-from time import monotonic
 from typing import Any
 
 from msgspec.structs import replace
@@ -26,7 +25,6 @@ class Opener:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings.schema_registry
         self._reading: Reading | None = None
-        self._asked = monotonic()
 
     def plain(self, record: Record) -> Record:
         """Give the record with its content as JSON in place of its value."""
@@ -44,10 +42,8 @@ class Opener:
 
     def _read(self, value: bytes) -> bytes:
         """Read a value by its schema; a registry that is away for long ends it with its error."""
-        self._asked = monotonic()
         if self._reading is None:
-            registry = Registry(self._settings, lambda: monotonic() - self._asked > _PATIENCE_S)
-            self._reading = reading_of(registry)
+            self._reading = reading_of(Registry(self._settings, patience=_PATIENCE_S))
         return self._reading.json(value)
 
 

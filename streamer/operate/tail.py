@@ -61,7 +61,7 @@ def tail_topic(tailing: Tailing, settings: Settings) -> int:
         drawer: Drawer | None = None
         if tailing.draw is not None:
             originals = Originals(open_things.enter_context(Reader(settings.kafka)))
-            drawer = Drawer(tailing.draw, originals)
+            drawer = Drawer(tailing.draw, originals, opener.plain)
         try:
             for record in map(opener.plain, coming(reader, tailing.limit, patience)):
                 _show(record, console, as_json=tailing.as_json)
@@ -91,11 +91,20 @@ def coming(
 
 
 class Drawer:
-    """Writes the pictures of predictions into a folder."""
+    """Writes the pictures of predictions into a folder.
 
-    def __init__(self, folder: Path, originals: Originals) -> None:
+    Args:
+        folder: where to.
+        originals: finds the records that predictions speak of.
+        plain: gives a record's content as JSON, whatever its topic's format.
+    """
+
+    def __init__(
+        self, folder: Path, originals: Originals, plain: Callable[[Record], Record]
+    ) -> None:
         self._folder = folder
         self._originals = originals
+        self._plain = plain
 
     def draw(self, record: Record) -> str | None:
         """Write a prediction's picture; say why if there is none."""
@@ -108,7 +117,7 @@ class Drawer:
             original = self._originals.find(source)
             if original is None:
                 return f"{place}: is not there any more"
-            picture = picture_of(original)
+            picture = picture_of(self._plain(original))
         except (BrokerError, DecodeError) as error:
             return f"{place}: {error}"
         outputs = {step: answer.get("output") for step, answer in prediction["predictions"].items()}

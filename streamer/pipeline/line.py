@@ -14,7 +14,7 @@ from streamer.consume import Assignment, Caution, Commits, Gatherer, Source
 from streamer.decode import Decoder
 from streamer.encode import Encoder
 from streamer.errors import StreamerError
-from streamer.formats import SCHEMED, Registry, Writing, writing_for
+from streamer.formats import Writing, registry_for, writing_for
 from streamer.pipeline.assembly import Assembly
 from streamer.pipeline.connections import Connections, KafkaConnections
 from streamer.pipeline.events import LineEvents
@@ -201,10 +201,8 @@ class Line:
 
     def _writing(self) -> Writing | None:
         sink = self.topology.sink
-        if sink.format not in SCHEMED:
-            return None
-        registry = Registry(self._settings.schema_registry, self._stopping.is_set)
-        return writing_for(sink.format, registry, sink.topic)
+        registry = registry_for(sink.format, self._settings.schema_registry, self._stopping.is_set)
+        return writing_for(sink.format, registry, sink.topic) if registry else None
 
     def _encoding(
         self, encoder: Encoder, guard: Guard
@@ -291,9 +289,7 @@ class CostedPreparer(Preparer):
         settings: Settings,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        registry = None
-        if topology.source.format in SCHEMED:
-            registry = Registry(settings.schema_registry, stopping)
+        registry = registry_for(topology.source.format, settings.schema_registry, stopping)
         decoder = Decoder(topology.source, assembly.kind, registry, assembly.longest_edge)
         super().__init__(
             decoder,

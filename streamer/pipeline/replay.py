@@ -6,6 +6,7 @@ from typing import Any
 
 from streamer.config import Settings, Topology
 from streamer.decode import Decoder
+from streamer.formats import registry_for
 from streamer.pipeline.assembly import assembled
 from streamer.pipeline.model import Models, SessionsOf, open_sessions
 from streamer.pipeline.prepare import Preparer
@@ -13,6 +14,7 @@ from streamer.records import Item, Record, Sample, Slice, TopicPartition, Wave
 
 _BATCH = 64
 _PROBED = 8
+_PATIENCE_S = 10.0
 
 
 class _Silent:
@@ -48,13 +50,16 @@ class Replay:
             sessions: opens a version's sessions.
 
         Raises:
-            ConfigError: steps, tasks, models and source do not fit together.
+            ConfigError: steps, tasks, models and source do not fit together, or the source's
+                format lacks its schema registry.
             ModelError: a model does not load.
         """
         self._models = Models(settings.models, sessions)
         self._models.deployed = dict(deployed or {})
         self.assembly = assembled(topology, file, self._models, _Silent())
-        self._decoder = Decoder(topology.source, self.assembly.kind)
+        form = topology.source.format
+        registry = registry_for(form, settings.schema_registry, patience=_PATIENCE_S)
+        self._decoder = Decoder(topology.source, self.assembly.kind, registry)
         self._preparer = Preparer(
             self._decoder,
             self.assembly.kind,

@@ -199,6 +199,7 @@ class Rollouts:
                     (champion, version),
                     KeySplit(name, number, rollout.share),
                     topic,
+                    self._settings,
                     lambda: Producer(self._settings.kafka),
                 )
 

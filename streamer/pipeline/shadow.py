@@ -13,16 +13,17 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from threading import Condition, Thread
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import structlog
 
 from streamer.broker import Producer, partition_for
-from streamer.config import Topology
+from streamer.config import Settings, Topology
 from streamer.deployments.counts import Counts
 from streamer.encode import Encoder
-from streamer.errors import BrokerError, EncodeError, ModelError
+from streamer.errors import BrokerError, EncodeError, ModelError, StreamerError
+from streamer.formats import registry_for, writing_for
 from streamer.models import Version
 from streamer.pipeline.tally import Tally, failed_in
 from streamer.records import Answer, Item, Record
@@ -88,6 +89,8 @@ class Work(msgspec.Struct, array_like=True):
         steps: that the model works in.
         champion: folder of the version that serves, and the task.
         candidate: folder of the other one.
+        registry: the settings of the schema registry.
+        log: how and from which level on it logs.
     """
 
     topology: bytes
@@ -97,6 +100,8 @@ class Work(msgspec.Struct, array_like=True):
     task: str
     champion: str
     candidate: str
+    registry: dict[str, Any]
+    log: tuple[Literal["console", "json"], str]
 
 
 class Done(msgspec.Struct, array_like=True):
@@ -121,6 +126,7 @@ class Shadow:
         versions: champion and candidate.
         share: tells which records it looks at.
         topic: where its answers go.
+        settings: where the schema registry is, and how the process logs.
         producer: opens what writes them.
     """
 
@@ -132,6 +138,7 @@ class Shadow:
         versions: tuple[Version, Version],
         share: Callable[[Record], bool],
         topic: str,
+        settings: Settings,
         producer: Callable[[], Producer],
     ) -> None:
         self._topology = topology
@@ -140,6 +147,7 @@ class Shadow:
         self._share = share
         self._producer = producer
         self._topic = topic
+        self._registry = settings.schema_registry
         self._log = structlog.get_logger("shadow").bind(
             topology=topology.name, model=tally.model, candidate=versions[1].manifest.version
         )
@@ -151,9 +159,9 @@ class Shadow:
             versions[1].manifest.task,
             str(versions[0].folder),
             str(versions[1].folder),
+            settings.schema_registry.revealed(),
+            (settings.log.format, settings.log.level),
         )
-        aside = topology.sink.model_copy(update={"topic": topic})
-        self._encoder = Encoder(topology.model_copy(update={"sink": aside}))
         self._waiting: deque[Said] = deque()
         self._waiting_bytes = 0
         self._changed = Condition()
@@ -209,7 +217,7 @@ class Shadow:
     def _run(self) -> None:
         try:
             self._shadow()
-        except ModelError as error:
+        except StreamerError as error:
             if not self._ended:
                 self._tally.failed = str(error)
                 self._log.warning("the candidate has ended in its shadow", error=str(error))
@@ -221,6 +229,7 @@ class Shadow:
                 self._waiting.clear()
 
     def _shadow(self) -> None:
+        encoder = self._encoding()
         line = self._started()
         producer: Producer | None = None
         try:
@@ -232,7 +241,7 @@ class Shadow:
                 self._counts = Counts.model_validate_json(done.counts)
                 try:
                     producer = producer or self._producer()
-                    self._write(producer, batch, done)
+                    self._write(producer, encoder, batch, done)
                 except BrokerError as error:  # its answers are at most once
                     self._log.warning("a shadow's answers are not written", error=str(error))
                     producer = _closed(producer)
@@ -242,6 +251,18 @@ class Shadow:
             if self._process is not None:
                 self._process.kill()
                 self._process.wait(_END_WITHIN_S)
+
+    def _encoding(self) -> Encoder:
+        """Prepare to write answers as the sink has them; a registry that is away is waited for.
+
+        Raises:
+            ConfigError: the registry refuses the schema.
+            BrokerError: it did not answer until the end.
+        """
+        aside = self._topology.sink.model_copy(update={"topic": self._topic})
+        registry = registry_for(aside.format, self._registry, lambda: self._ended)
+        writing = writing_for(aside.format, registry, aside.topic) if registry else None
+        return Encoder(self._topology.model_copy(update={"sink": aside}), writing)
 
     def _started(self) -> Connection:
         """Start the process, with the lowest priority there is."""
@@ -282,7 +303,9 @@ class Shadow:
             self._waiting_bytes -= sum(one.record().size_bytes for one in batch)
             return batch
 
-    def _write(self, producer: Producer, batch: Sequence[Said], done: Done) -> None:
+    def _write(
+        self, producer: Producer, encoder: Encoder, batch: Sequence[Said], done: Done
+    ) -> None:
         """Write the candidate's answers aside; one that Kafka refuses is nobody's loss.
 
         Raises:
@@ -295,7 +318,7 @@ class Shadow:
             item = Item(said.record())
             item.answers = {step: Answer(*answer) for step, answer in answers.items()}
             try:
-                out = self._encoder.prediction(item)
+                out = encoder.prediction(item)
             except EncodeError:
                 continue
             place = partition_for(out, partitions, self._topology.sink.partition)

@@ -12,16 +12,18 @@ from typing import Any
 import msgspec
 
 from streamer.config import Topology
-from streamer.config.settings import ModelSettings
+from streamer.config.settings import ModelSettings, RegistrySettings
 from streamer.config.topology import ModelRef
 from streamer.decode import Decoder
 from streamer.errors import StreamerError
+from streamer.formats import registry_for
 from streamer.pipeline.model import Chosen, Model, Models, ModelVersion
 from streamer.pipeline.prepare import Preparer
 from streamer.pipeline.shadow import Done, Said, Work, answers_of
 from streamer.pipeline.step import Step
 from streamer.pipeline.tally import Tally
 from streamer.records import Answer, Item, Slice, TopicPartition, Wave
+from streamer.telemetry import configure
 
 _LOWEST = 19
 _TIMED_EVERY = 4
@@ -62,7 +64,10 @@ class Shadowing:
             for name in work.steps
         ]
         kind = "image" if any(step.origin for step in self._steps) else second.preprocessor.kind
-        decoder = Decoder(topology.source, kind)
+        registry = registry_for(
+            topology.source.format, RegistrySettings.model_validate(work.registry)
+        )
+        decoder = Decoder(topology.source, kind, registry)
         tombstone = topology.source.tombstone
         self._preparer = Preparer(decoder, kind, self._steps, tombstone, 1)
         for step in self._steps:
@@ -124,7 +129,9 @@ def main(line: Connection) -> None:
             return
         try:
             if shadowing is None:
-                shadowing = Shadowing(msgspec.msgpack.decode(asked, type=Work))
+                work = msgspec.msgpack.decode(asked, type=Work)
+                configure(*work.log)
+                shadowing = Shadowing(work)
                 told = b""
             else:
                 batch = msgspec.msgpack.decode(asked, type=list[Said])

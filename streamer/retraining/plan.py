@@ -6,6 +6,7 @@ from pathlib import Path
 from streamer.config import Settings, load_topology
 from streamer.config.topology import StepConfig, Topology
 from streamer.errors import ConfigError
+from streamer.formats import SCHEMED
 from streamer.models import Version
 from streamer.models.registry import open_registry
 from streamer.models.version import load_version
@@ -49,6 +50,7 @@ def planned(path: Path, settings: Settings) -> Plan:
     file = load_retrain(path)
     topology_path = path.parent / file.topology
     topology = load_topology(topology_path)
+    _check_formats(file, topology)
     step = _step(file, topology)
     version = load_version(
         file.model,
@@ -76,6 +78,22 @@ def place_of_set(file: RetrainFile, path: Path) -> str:
     if "://" not in place and not Path(place).is_absolute():
         place = str(path.parent / place)
     return place
+
+
+def _check_formats(file: RetrainFile, topology: Topology) -> None:
+    """Check that records and answers are of a form that is read here.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    source, sink = topology.source.format, topology.sink.format
+    if source in SCHEMED:
+        raise ConfigError(f"{file.topology}: source.format: the sidecar reads no {source} yet")
+    if sink in SCHEMED or (sink == "cloudevents" and topology.sink.mode == "structured"):
+        raise ConfigError(
+            f"{file.topology}: sink.format: the sidecar reads answers as JSON, or as CloudEvents "
+            "in binary mode"
+        )
 
 
 def _step(file: RetrainFile, topology: Topology) -> str:

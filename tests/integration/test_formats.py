@@ -7,6 +7,7 @@ import json
 import fastavro
 import pytest
 from support import tiny
+from support.daemon import command
 from support.registry import SchemaRegistry
 from support.topics import Sent
 
@@ -64,6 +65,15 @@ def test_pictures_in_avro_are_answered_in_avro(topics, daemons, registry):
     [step] = found["predictions"].values()
     assert json.loads(step["output"])[0]["label"] == "red"
     assert answer.key == b"k"
+    environment = {
+        "STREAMER_KAFKA__BOOTSTRAP_SERVERS": topics.brokers,
+        "STREAMER_SCHEMA_REGISTRY__URL": registry.url,
+    }
+    asked = ("tail", sink, "--from-beginning", "--limit", "1", "--draw", "seen")
+    code, told = command(*asked, environment=environment, folder=daemons.folder)
+    assert (code, "red" in told, "not drawn" in told) == (0, True, False), told
+    drawn = daemons.folder / "seen" / f"{source}-0-0.jpg"
+    assert drawn.stat().st_size > 0
 
 
 @pytest.mark.parametrize("mode", ["binary", "structured"])

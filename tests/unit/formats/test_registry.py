@@ -36,6 +36,15 @@ def test_waiting_ends_when_the_process_does(server):
         leaving.schema(1)
 
 
+def test_patience_is_for_each_question(server):
+    server.away = 9
+    hurried = Registry(RegistrySettings(url=server.url), sleep=lambda _: None, patience=-1)
+    for asked in (1, 2):
+        with pytest.raises(BrokerError, match="does not answer: 503"):
+            hurried.schema(1)
+        assert len(server.asked) == asked
+
+
 def test_a_schema_that_may_not_be_registered_must_be_there(server):
     settings = RegistrySettings(url=server.url, register_schemas=False)
     with pytest.raises(ConfigError, match=r"schema of t-value.*register_schemas"):

@@ -3,6 +3,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 from support.items import IN, topology
+from support.registry import SchemaRegistry
 from support.versions import version
 
 from streamer.config import Settings
@@ -10,6 +11,7 @@ from streamer.errors import DecodeError
 from streamer.pipeline.replay import Replay
 from streamer.records import Record, Text
 
+SCHEMA = '{"type": "record", "name": "M", "fields": [{"name": "text", "type": "string"}]}'
 TEXTS = (b"good", b"bad awful", b"fine good good", b"", b"awful")
 
 
@@ -21,9 +23,10 @@ def records() -> list[Record]:
 def replay(tmp_path):
     opened = []
 
-    def open_with(number="1"):
-        given = topology(model=f"models/mood/{number}")
-        settings = Settings(models={"dir": tmp_path / "models"})
+    def open_with(number="1", registry=None, **changed):
+        given = topology(model=f"models/mood/{number}", **changed)
+        told = {"schema_registry": {"url": registry}} if registry else {}
+        settings = Settings(models={"dir": tmp_path / "models"}, **told)
         opened.append(Replay(given, tmp_path / "topology.yaml", settings))
         return opened[-1]
 
@@ -51,6 +54,21 @@ def test_records_are_answered_in_order_and_bad_ones_say_why(replay, tmp_path):
     assert opened.sample(records()[0]) == Text("good")
     with pytest.raises(DecodeError):
         opened.sample(records()[3])
+
+
+def test_values_with_a_schema_are_read_by_it(replay, tmp_path):
+    version(tmp_path / "models", "mood", "1")
+    registry = SchemaRegistry()
+    number = registry.add(SCHEMA)
+    opened = replay(registry=registry.url, source={"topics": [IN], "format": "avro"})
+    head = b"\0" + number.to_bytes(4, "big")
+    values = (head + b"\x08good", head + b"\x06bad", b"bare")
+    given = [Record(IN, 0, at, at, None, value) for at, value in enumerate(values)]
+    items = list(opened.answered(given))
+    registry.close()
+    assert best(items) == ["good", "bad", None]
+    assert items[2].rejection.reason == "no-schema-id"
+    assert opened.sample(given[0]) == Text("good")
 
 
 def test_where_neighbours_change_an_answer_each_record_goes_alone(replay, tmp_path):

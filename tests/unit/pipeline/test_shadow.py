@@ -1,14 +1,21 @@
+import base64
 import json
 import os
 import sys
 
+import msgspec
 import psutil
 import pytest
 from support.items import topology
+from support.registry import SchemaRegistry
 from support.versions import version
 from support.waiting import eventually
 
+from streamer.config import Settings
+from streamer.config.settings import RegistrySettings
+from streamer.formats import enveloped
 from streamer.models import load_version
+from streamer.operate.opening import Opener
 from streamer.pipeline.shadow import Shadow
 from streamer.pipeline.tally import Tally
 from streamer.records import Answer, Item, Record, Rejection
@@ -28,7 +35,7 @@ def shadow(tmp_path):
     kafka.create("out.shadow", 2)
     opened = []
 
-    def made(kind="good", share=1.0, most=None, monkeypatch=None):
+    def made(kind="good", share=1.0, settings=None, **changed):
         models = tmp_path / "models"
         version(models, "mood", "1")
         version(models, "mood", "2", kind)
@@ -36,7 +43,7 @@ def shadow(tmp_path):
             load_version(f"mood/{number}", beside=models, models_dir=models) for number in "12"
         ]
         tally = Tally("mood", "r1", Version(), None)
-        given = topology(model=str(found[0].folder), task=STEP)
+        given = topology(model=str(found[0].folder), task=STEP, **changed)
         one = Shadow(
             given,
             [STEP],
@@ -44,6 +51,7 @@ def shadow(tmp_path):
             (found[0], found[1]),
             lambda record: record.offset % 10 < share * 10,
             "out.shadow",
+            settings or Settings(),
             lambda: kafka.producer(given, None),
         )
         opened.append(one)
@@ -87,6 +95,95 @@ def test_a_shadow_answers_aside_and_is_compared(shadow):
     assert {answer["predictions"][STEP]["version"] for answer in told} == {"2"}
     assert told[1]["predictions"][STEP]["output"][0]["label"] == "good"  # of "bad awful"
     assert {answer["source"]["offset"] for answer in told} == set(range(30))
+
+
+MESSAGES = {
+    "avro": (
+        "AVRO",
+        '{"type": "record", "name": "M", "fields": [{"name": "text", "type": "string"}]}',
+        lambda text: bytes([2 * len(text)]) + text,
+    ),
+    "protobuf": (
+        "PROTOBUF",
+        'syntax = "proto3"; message M { string text = 1; }',
+        lambda text: b"\0" + bytes([10, len(text)]) + text,
+    ),
+    "json-schema": (
+        "JSON",
+        json.dumps({"type": "object", "required": ["text"]}),
+        lambda text: json.dumps({"text": text.decode()}).encode(),
+    ),
+}
+
+
+@pytest.fixture
+def registry():
+    made = SchemaRegistry()
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("form", "answers"),
+    [("avro", "protobuf"), ("protobuf", "json-schema"), ("json-schema", "avro")],
+)
+def test_a_shadow_reads_and_writes_values_with_schemas(shadow, registry, form, answers):
+    kind, schema, body = MESSAGES[form]
+    number = registry.add(schema, kind)
+    registry.away = 1  # it is waited for
+    told = {"url": registry.url, "username": "me", "password": "hush"}
+    settings = Settings(schema_registry=RegistrySettings(**told))
+    one = shadow(
+        settings=settings,
+        source={"topics": ["in"], "format": form},
+        sink={"topic": "out", "format": answers},
+    )
+    given = items(20)
+    for item in given:
+        value = b"\0" + number.to_bytes(4, "big") + body(item.record.value)
+        item.record = msgspec.structs.replace(item.record, value=value)
+    one.offer(given)
+    one.start()
+    eventually(lambda: counts(one).candidate.records == 20, "all are looked at")
+    assert counts(one).candidate.errors == 0
+    written = eventually(lambda: shadow.kafka.records("out.shadow"), "its answers")
+    assert registry.subjects["out.shadow-value"]
+    proof = base64.b64encode(b"me:hush").decode()
+    assert set(registry.proofs) == {f"Basic {proof}"}, "the shadow's process knows the password"
+    told = [json.loads(Opener(settings).plain(record).value) for record in written]
+    labels = {
+        answer["source"]["offset"]: answer["predictions"][STEP]["output"][0]["label"]
+        for answer in told
+    }
+    assert labels == {n: "bad" if "bad" in TEXTS[n % 3] else "good" for n in range(20)}
+
+
+def test_a_shadow_reads_and_writes_events(shadow):
+    one = shadow(
+        source={"topics": ["in"], "format": "cloudevents"},
+        sink={"topic": "out", "format": "cloudevents"},
+    )
+    given = items(20)
+    about = {"id": "1", "source": "/s", "type": "t"}
+    for item in given:
+        content = json.dumps({"text": item.record.value.decode()}).encode()
+        value, headers = enveloped(content, about, structured=True)
+        item.record = msgspec.structs.replace(item.record, value=value, headers=headers)
+    one.offer(given)
+    one.start()
+    eventually(lambda: counts(one).candidate.records == 20, "all are looked at")
+    assert counts(one).candidate.errors == 0
+    [first, *_] = eventually(lambda: shadow.kafka.records("out.shadow"), "its answers")
+    assert dict(first.headers)["ce_type"] == b"streamer.prediction.v1"
+
+
+def test_a_registry_that_refuses_the_answers_schema_ends_the_shadow_and_is_named(shadow, registry):
+    told = RegistrySettings(url=registry.url, register_schemas=False)
+    one = shadow(
+        settings=Settings(schema_registry=told), sink={"topic": "out", "format": "json-schema"}
+    )
+    one.start()
+    assert "out.shadow-value" in eventually(lambda: counts(one).failed, "the failure is told")
 
 
 def test_what_is_behind_is_shed_and_never_waited_for(shadow):
