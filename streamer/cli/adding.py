@@ -7,6 +7,10 @@ import typer
 
 from streamer.cli.options import Config, opened
 
+TASK_HELP = (
+    "What the model does, if its files do not say so, as in image-classification; a name that "
+    "there is not tells all."
+)
 Source = Annotated[
     str,
     typer.Argument(
@@ -16,7 +20,7 @@ Source = Annotated[
         show_default=False,
     ),
 ]
-Task = Annotated[str | None, typer.Option(help="What the model does, if its files do not say so.")]
+Task = Annotated[str | None, typer.Option(help=TASK_HELP)]
 
 
 def add(

@@ -8,7 +8,8 @@ import logging
 import os
 import sys
 import traceback
-from typing import Annotated, NoReturn
+from collections.abc import Callable
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -19,6 +20,7 @@ from streamer.cli.compare import compare
 from streamer.cli.dashboard import dashboard, top
 from streamer.cli.deadletters import deadletters
 from streamer.cli.demo import demo
+from streamer.cli.examples import COMMANDS, FIRST, shown
 from streamer.cli.models import models
 from streamer.cli.plan import plan
 from streamer.cli.retrain import retrain
@@ -37,6 +39,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=FIRST,
 )
 
 
@@ -58,24 +61,18 @@ def streamer(
     """Kafka topics of images and texts in, topics of predictions out."""
 
 
-for command in (
-    demo,
-    broker,
-    run,
-    check,
-    send,
-    tail,
-    spec,
-    compare,
-    bench,
-    plan,
-    retrain,
-    dashboard,
-    top,
-):
-    app.command()(command)
-app.add_typer(models, name="models")
-app.add_typer(deadletters, name="deadletters")
+_PANELS: dict[str, tuple[Callable[..., Any], ...]] = {
+    "To begin with": (demo, broker),
+    "From day to day": (run, check, send, tail, dashboard, top),
+    "Before a decision": (spec, compare, bench, plan),
+    "To learn from labels": (retrain,),
+}
+for panel, commands in _PANELS.items():
+    for command in commands:
+        examples = shown(COMMANDS[command.__name__])
+        app.command(rich_help_panel=panel, epilog=examples)(command)
+app.add_typer(models, name="models", rich_help_panel="From day to day")
+app.add_typer(deadletters, name="deadletters", rich_help_panel="From day to day")
 
 
 def main() -> NoReturn:

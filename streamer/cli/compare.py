@@ -24,23 +24,38 @@ def compare(
     since: Annotated[
         str,
         typer.Option(
-            "--from", metavar="WHEN", help="30m, 2h, 1d ago, or a time: 2025-03-01T12:00."
+            "--from",
+            metavar="WHEN",
+            help="Where the stretch begins: 30m, 2h, 1d ago, or a time: 2025-03-01T12:00.",
         ),
     ],
     until: Annotated[
-        str | None, typer.Option("--to", metavar="WHEN", help="Written likewise; now if left out.")
+        str | None,
+        typer.Option(
+            "--to", metavar="WHEN", help="Where it ends, written likewise; now if left out."
+        ),
     ] = None,
     against: Annotated[
         Literal["model", "published"],
         typer.Option(help="Compare with the version that serves, or with what was published."),
     ] = "model",
-    examples: Annotated[int, typer.Option(min=0, help="Changes shown at the most.")] = 50,
-    limit: Annotated[int | None, typer.Option(min=1, help="Records at the most.")] = None,
+    examples: Annotated[
+        int, typer.Option(min=0, help="Changes that the report shows at the most.")
+    ] = 50,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Records that are answered at the most; all if left out."),
+    ] = None,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where the report goes.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where the report goes; compare-TOPOLOGY-VERSION.html here if left out.",
+        ),
     ] = None,
     json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where the same goes for programs.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Where the same goes for programs; likewise."),
     ] = None,
     config: Config = None,
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from streamer.cli.examples import DEADLETTERS, shown
 from streamer.cli.options import Config, opened
 
 deadletters = typer.Typer(
@@ -29,7 +30,7 @@ Since = Annotated[
 Until = Annotated[str | None, typer.Option(metavar="WHEN", help="Not newer, written likewise.")]
 
 
-@deadletters.command("list")
+@deadletters.command("list", epilog=shown(DEADLETTERS["list"]))
 def list_letters(
     topic: Topic,
     *,
@@ -62,9 +63,14 @@ def list_letters(
                 console.print(readable(letter))
 
 
-@deadletters.command()
+@deadletters.command(epilog=shown(DEADLETTERS["show"]))
 def show(
-    place: Annotated[str, typer.Argument(metavar="TOPIC/PARTITION/OFFSET", show_default=False)],
+    place: Annotated[
+        str,
+        typer.Argument(
+            metavar="TOPIC/PARTITION/OFFSET", help="As `list` tells it.", show_default=False
+        ),
+    ],
     *,
     config: Config = None,
     raw: Annotated[
@@ -84,7 +90,7 @@ def show(
         typer.echo(json.dumps(as_object(letter), indent=2, ensure_ascii=False))
 
 
-@deadletters.command()
+@deadletters.command(epilog=shown(DEADLETTERS["replay"]))
 def replay(
     topic: Topic,
     *,

@@ -5,13 +5,16 @@ from typing import Annotated
 
 import typer
 
-from streamer.cli.adding import add, export
+from streamer.cli.adding import TASK_HELP, add, export
+from streamer.cli.examples import MODELS, shown
 from streamer.cli.options import Config, opened
 from streamer.cli.quantizing import quantize
 from streamer.cli.registry import history, promote, rollback
 from streamer.cli.rollout import rollout
 
-models = typer.Typer(no_args_is_help=True, help="Look at models and try them.")
+models = typer.Typer(
+    no_args_is_help=True, help="Look at models, try them, and say which version serves."
+)
 
 Uri = Annotated[
     str,
@@ -25,10 +28,10 @@ Uri = Annotated[
 
 
 for command in (add, export, quantize, promote, rollout, rollback, history):
-    models.command()(command)
+    models.command(epilog=shown(MODELS[command.__name__]))(command)
 
 
-@models.command("list")
+@models.command("list", epilog=shown(MODELS["list"]))
 def list_models(
     *,
     as_json: Annotated[
@@ -47,7 +50,7 @@ def list_models(
     raise typer.Exit(listed(settings))
 
 
-@models.command()
+@models.command(epilog=shown(MODELS["show"]))
 def show(model: Uri, config: Config = None) -> None:
     """Show what a model version is: task, labels, inputs, outputs, files and figures."""
     from streamer.operate.models import show_model
@@ -55,7 +58,7 @@ def show(model: Uri, config: Config = None) -> None:
     raise typer.Exit(show_model(model, opened(config)))
 
 
-@models.command("try")
+@models.command("try", epilog=shown(MODELS["try"]))
 def try_model(
     model: Uri,
     files: Annotated[
@@ -67,9 +70,7 @@ def try_model(
         ),
     ],
     *,
-    task: Annotated[
-        str | None, typer.Option(help="What the model does, if it does not say so itself.")
-    ] = None,
+    task: Annotated[str | None, typer.Option(help=TASK_HELP)] = None,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Lowest score that is shown.")
     ] = None,

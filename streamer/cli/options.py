@@ -17,7 +17,13 @@ Config = Annotated[
     ),
 ]
 TopologyFiles = Annotated[
-    list[Path], typer.Argument(metavar="FILE…", help="Topology files (YAML).", show_default=False)
+    list[Path],
+    typer.Argument(
+        metavar="FILE…",
+        help="Topology files (YAML): what is read, which models answer, where answers go. "
+        "`streamer spec --topology-schema` tells every key.",
+        show_default=False,
+    ),
 ]
 
 

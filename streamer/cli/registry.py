@@ -95,7 +95,12 @@ def rollback(
 
 
 def history(
-    model: Annotated[str | None, typer.Argument(metavar="MODEL", show_default=False)] = None,
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]", help="Its name; all models if left out.", show_default=False
+        ),
+    ] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     config: Config = None,

@@ -15,8 +15,14 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 def retrain(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="The sidecar's file (YAML).", show_default=False)
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="FILE",
+            help="The sidecar's file (YAML): model, labels, strategy, gate, rollout. `--schema` "
+            "tells every key.",
+            show_default=False,
+        ),
+    ] = None,
     *,
     now: Annotated[
         bool, typer.Option("--now", help="Begin a run as soon as all labels are read.")
@@ -54,6 +60,8 @@ def retrain(
 
         print(json.dumps(retrain_schema(), indent=2))
         return
+    if file is None:
+        raise typer.BadParameter("name the sidecar's file, or ask for --schema")
     if withdrawals or trained_on is not None:
         _listed(file.absolute(), trained_on)
         return

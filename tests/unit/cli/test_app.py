@@ -1,16 +1,18 @@
 import json
 import os
+import shlex
 import subprocess
 import sys
 
 import pytest
+from typer.main import get_command
 
 from streamer import __version__
 from streamer.cli import app as app_module
 from streamer.cli.app import main
 from streamer.errors import BrokerError, ConfigError, DownloadError, ModelError
 
-COMMANDS = ("demo", "broker", "run", "check", "send", "tail", "models", "spec")
+COMMANDS = [one.callback.__name__ for one in app_module.app.registered_commands]
 
 
 def called(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
@@ -40,6 +42,29 @@ def test_every_command_has_a_help_page(monkeypatch, capsys):
         code, page, _ = called(monkeypatch, capsys, command, "--help")
         assert code == 0
         assert "Usage: streamer" in page
+
+
+def pages(group, *names):
+    """Give every command below, with its names."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from pages(command, *names, name)
+        else:
+            yield (*names, name), command
+
+
+@pytest.mark.parametrize(
+    ("names", "command"),
+    [pytest.param(*found, id=" ".join(found[0])) for found in pages(get_command(app_module.app))],
+)
+def test_help_ends_with_examples_that_the_command_takes(names, command):
+    title, *examples = command.epilog.splitlines()
+    assert title.startswith("Example")
+    for example in examples:
+        words = shlex.split(example)
+        assert words[: len(names) + 1] == ["streamer", *names]
+        command.make_context(example, words[len(names) + 1 :])
+    assert all(getattr(one, "help", None) for one in command.params if one.name != "config"), names
 
 
 @pytest.mark.parametrize(
