@@ -59,3 +59,28 @@ def test_a_run_fails_for_a_skip_nobody_expects(tmp_path, reason, code, unexpecte
     )
     assert run.returncode == code, run.stdout
     assert f"skips: 1, of them unexpected: {unexpected}" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("broken", "code", "told"),
+    [
+        ("test", 2, ""),
+        ("audit mlflow", 1, "failed: make audit\nfailed: make mlflow\n"),
+        ("none", 0, ""),
+    ],
+)
+def test_a_night_tells_of_everything_that_failed(tmp_path, broken, code, told):
+    for name in ("promtool", "chromium", "docker"):
+        (tmp_path / name).write_text("#!/bin/sh\n", encoding="utf-8")
+    script = f'#!/bin/sh\nfor one in {broken}; do [ "$1" != $one ] || exit 2; done\n'
+    (tmp_path / "make").write_text(script, encoding="utf-8")
+    for program in tmp_path.iterdir():
+        program.chmod(0o755)
+    done = subprocess.run(  # noqa: S603 - our own script
+        [shutil.which("bash"), str(ROOT / ".ci" / "run"), "nightly"],
+        env={**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, told), done.stdout
