@@ -40,11 +40,13 @@ def quantise(source: Path, target: Path, calibration: Iterable[Feeds] | None = N
         try:
             quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
             if calibration is None:
+                # signed weights: products with unsigned ones have no fast path on x86
                 quantization.quantize_dynamic(
-                    str(prepared),
+                    _attended(prepared),
                     str(target),
                     weight_type=quantization.QuantType.QInt8,
                     per_channel=True,
+                    extra_options={"DefaultTensorType": 1},  # of what no shape is inferred: float
                 )
                 return "dynamic"
             quantization.quantize_static(
@@ -62,6 +64,20 @@ def quantise(source: Path, target: Path, calibration: Iterable[Feeds] | None = N
             told = " ".join(str(error).split())
             raise ModelError(f"{source}: cannot be quantised: {told:.300}") from error
     return "static"
+
+
+def _attended(prepared: Path) -> str:
+    """Put attention into single nodes: beside fast products, the steps between them are dear."""
+    import onnx
+
+    from streamer.graphs.attention import fused
+
+    model = onnx.load(prepared)
+    if not fused(model):
+        return str(prepared)
+    file = prepared.with_name("attended.onnx")
+    onnx.save(model, file, save_as_external_data=False)
+    return str(file)
 
 
 @contextmanager
