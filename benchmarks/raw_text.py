@@ -83,7 +83,7 @@ def best_plan(folder: Path, tokenizer: Tokenizer) -> tuple[int, int, int]:
     rates = {}
     for sessions, threads in {(1, cores), (cores, 1)}:
         loaded = opened(folder, sessions, threads)
-        for items in (8, 16, 32):
+        for items in (2, 4, 8, 16, 32):
             embedded(texts[:64], tokenizer, loaded, items)
             began = time.perf_counter()
             embedded(texts, tokenizer, loaded, items)
