@@ -128,10 +128,13 @@ image-test: venv ## build the image and run it as production would (BUILDER=dock
 	bash tests/image/build.sh
 	STREAMER_TEST_IMAGE=localhost/streamer:test $(BIN)/$(PYTEST) tests/image $(ARGS)
 
+# Strict: else a package that the database does not know, or a database that does not answer, would pass.
 .PHONY: audit
-audit: ## ask the advisory database for known holes in what images carry; needs the network
-	$(PYTHON) -m venv .tools/audit && .tools/audit/bin/python -m pip install --quiet pip-audit
-	.tools/audit/bin/pip-audit --require-hashes --disable-pip -r requirements/image-cpu.txt
+audit: ## ask the advisory database for known holes in what images carry (ARGS="-s osv": another one)
+	$(PYTHON) -m venv .tools/audit && .tools/audit/bin/python -m pip install --quiet pip-audit==2.10.1
+	@for lock in image-cpu image-gpu; do .tools/audit/bin/pip-audit --strict --require-hashes --disable-pip \
+		$(ARGS) -r requirements/$$lock.txt || { echo "audit: requirements/$$lock.txt did not pass;" \
+		"'not found on PyPI' means that the database did not answer" >&2; exit 1; }; done
 
 .PHONY: helm-tools
 helm-tools: venv ## build what helm-test needs into .tools (Go; promtool comes with Prometheus)
@@ -140,6 +143,13 @@ helm-tools: venv ## build what helm-test needs into .tools (Go; promtool comes w
 .PHONY: helm-test
 helm-test: helm-tools ## render the chart and check every object, with rules and dashboards
 	STREAMER_TEST_TOOLS=1 $(BIN)/$(PYTEST) tests/helm $(ARGS)
+
+.PHONY: cluster-test
+cluster-test: helm-tools ## install the chart on a real Kubernetes API server, run its pods (Go, docker or podman)
+	bash helm/cluster.sh
+	bash tests/image/build.sh
+	STREAMER_TEST_CLUSTER=1 STREAMER_TEST_TOOLS=1 STREAMER_TEST_IMAGE=localhost/streamer:test \
+		$(BIN)/$(PYTEST) tests/cluster $(ARGS)
 
 .PHONY: lock
 lock: venv ## resolve requirements/ anew from pyproject.toml (UPGRADE=1: take newer versions)

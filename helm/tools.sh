@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What `make helm-test` needs beside Python, into .tools/: helm, kubeconform, and JSON schemas of Kubernetes, of
-# KEDA and of the Prometheus operator, made from Go modules. Needs Go; promtool comes with Prometheus.
+# What `make helm-test` needs beside Python, into .tools/: helm, kubeconform, JSON schemas of Kubernetes, of KEDA and
+# of the Prometheus operator, and the latter two's CRDs, made from Go modules. Needs Go; promtool comes with Prometheus.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,7 +19,7 @@ for module in "$HELM" "$KUBECONFORM" "$CONTROLLER_GEN"; do
     name=$(basename "${module%@*}")
     [[ -x $GOBIN/$name ]] || { echo "building $name"; go install "$module"; }
 done
-[[ -d .tools/schemas ]] && exit 0
+[[ -d .tools/schemas && -d .tools/crds ]] && exit 0
 
 downloaded() { go mod download -json "$1" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p'; }
 
@@ -35,5 +35,8 @@ trap 'rm -rf "$work"' EXIT
     go mod tidy -e
     GOFLAGS=-mod=mod "$GOBIN/controller-gen" crd paths="$MONITORING/v1" output:crd:dir=crds
 ) > "$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
-python3 helm/schemas.py .tools/schemas "$(cd "$work" && downloaded "$KUBERNETES")/api/openapi-spec/swagger.json" \
-    "$(cd "$work" && downloaded "$KEDA")/config/crd/bases" "$work/crds"
+keda=$(cd "$work" && downloaded "$KEDA")/config/crd/bases
+swagger=$(cd "$work" && downloaded "$KUBERNETES")/api/openapi-spec/swagger.json
+python3 helm/schemas.py .tools/schemas "$swagger" "$keda" "$work/crds"
+mkdir -p .tools/crds
+cp --no-preserve=mode "$keda"/*.yaml "$work"/crds/*.yaml .tools/crds/
