@@ -1,5 +1,6 @@
 # docker build -t streamer .                              for CPUs
 # docker build -t streamer:gpu --build-arg DEVICE=gpu .   for NVIDIA GPUs: CUDA and cuDNN inside
+# --build-arg RETRAINING=no: 300 MB less, for daemons and the page; `streamer retrain` needs these packages
 #
 # A release pins the base by digest: --build-arg BASE=python:3.13-slim-bookworm@sha256:…
 # Packages are pinned by hash in requirements/. Models are mounted at /models or fetched, never baked in.
@@ -16,11 +17,13 @@ RUN pip install --require-hashes -r /src/requirements/build.txt \
     && /opt/streamer/bin/pip install --no-deps --only-binary :all: \
         --require-hashes -r /src/requirements/image-${DEVICE}.txt
 COPY . /src
+ARG RETRAINING=yes
 # Without the demo's models (they serve `streamer demo`, which brings a broker that an image lacks), pip, and
 # the libraries' own tests. Byte code is compiled once, valid whatever the files' times: the root file system
 # is read-only later. What is inside is listed as CycloneDX.
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels /src \
     && /opt/streamer/bin/pip install --no-deps /wheels/*.whl \
+    && { [ "$RETRAINING" = yes ] || /opt/streamer/bin/pip uninstall --yes onnx ml-dtypes pyarrow scipy; } \
     && cyclonedx-py environment --output-reproducible --output-file /opt/streamer/sbom.cdx.json \
         /opt/streamer \
     && /opt/streamer/bin/pip uninstall --yes pip setuptools \
