@@ -46,9 +46,11 @@ def text(run: Run) -> None:
     systems = [
         Streamer("streamer", texts_of(run), **_EXACTLY),
         Streamer("streamer at-least-once", texts_of(run)),
-        Streamer("streamer int8", texts_of(run, "minilm-int8", "int8"), **_EXACTLY),
         *peers(f"texts:{model}"),
     ]
+    if run.has("minilm-int8"):
+        described = texts_of(run, "minilm-int8", "int8")
+        systems.insert(2, Streamer("streamer int8", described, **_EXACTLY))
     raw = ("raw_text", model, str(count))
     figures = backlogs(run, "text", systems, inputs.texts(count), raw)
     _beside(figures, systems, 0.9, 1.5)

@@ -56,6 +56,13 @@ class Run:
             raise SystemExit(message)
         return str(folder)
 
+    def has(self, name: str) -> bool:
+        """Say whether a model has been made; tell how if it has not."""
+        made = (self.models / name).exists()
+        if not made:
+            say(f"without {name}: python -m benchmarks.models {name}")
+        return made
+
     def chosen(self, systems: Iterable[System]) -> list[System]:
         """Leave out systems that are not to take part."""
         return [one for one in systems if not self.only or one.name in self.only]
