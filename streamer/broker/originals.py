@@ -21,12 +21,16 @@ class Originals:
         self._reader = reader
         self._kept: OrderedDict[tuple[TopicPartition, int], Record] = OrderedDict()
         self._kept_bytes = 0
+        self._known: set[str] = set()
 
     def find(self, source: Mapping[str, Any]) -> Record | None:
         """Read the record that a prediction names as its source; None if it is gone.
 
         Retention or compaction may have removed it; a topic made anew holds another one there,
         which the timestamp tells.
+
+        Raises:
+            BrokerError: Kafka does not let us read it.
         """
         partition = TopicPartition(str(source["topic"]), int(source["partition"]))
         offset = int(source["offset"])
@@ -43,6 +47,9 @@ class Originals:
         """Read from an offset until it has come or cannot come any more."""
         self._kept.clear()
         self._kept_bytes = 0
+        if partition.topic not in self._known:
+            self._reader.partitions(partition.topic)  # says at once if it may not be read
+            self._known.add(partition.topic)
         self._reader.assign([partition])
         there = self._reader.beginnings([partition])[partition]
         if not there <= offset < self._reader.ends([partition])[partition]:

@@ -42,12 +42,16 @@ class Reader:
         """Give a topic's partitions.
 
         Raises:
-            BrokerError: there is no such topic.
+            BrokerError: there is no such topic, or it may not be described.
         """
         found = self._client.partitions_for_topic(topic)
         if not found:
-            message = f"the topic '{topic}' does not exist, or may not be described"
-            raise BrokerError(message, retriable=False)
+            right = "kafka-acls.sh --add --allow-principal User:… --operation Read"
+            raise BrokerError(
+                f"the topic '{topic}' does not exist, or the principal may not read it "
+                f"({right} --topic {topic})",
+                retriable=False,
+            )
         return [TopicPartition(topic, partition) for partition in sorted(found)]
 
     def assign(self, partitions: Iterable[TopicPartition], *, at_end: bool = False) -> None:

@@ -1,12 +1,14 @@
 """The whole board: what daemons, sidecars and topics tell, put together for page and terminal."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from threading import Lock
 from time import time
 from typing import Any, Self
 
-from streamer.broker import Reader
+from streamer.broker import Reader, wait_for_brokers
 from streamer.config import Settings
+from streamer.config.settings import KafkaSettings
 from streamer.dashboard.figures import accuracies, sessions, step_figures, topology_figures
 from streamer.dashboard.fleet import Deployed
 from streamer.dashboard.history import LATENCIES, SERIES, History
@@ -38,7 +40,9 @@ class Board:
         self._clock = clock
         self._discovers = own.discover
         self._deployed = Deployed(settings)
-        self._results = Results(lambda: Reader(kafka), Opener(settings).plain) if results else None
+        self._results = (
+            Results(partial(_reader, kafka), Opener(settings).plain) if results else None
+        )
         self._history = History()
         self._lock = Lock()
         self._last: dict[str, dict[str, Any]] = {}
@@ -85,7 +89,6 @@ class Board:
             "topologies": topologies,
             "sessions": sessions(answering),
             "accuracies": accuracies(answering),
-            "sidecars": [_sidecar(one) for one in processes if _is_sidecar(one)],
             "rollouts": _rollouts(processes),
             "deployed": self._deployed.state(),
             "series": [*SERIES, *LATENCIES],
@@ -115,6 +118,11 @@ class Board:
                 name: {**told, "stale": True, "seen": seen.get(name)}
                 for name, told in self._last.items()
             }
+
+
+def _reader(kafka: KafkaSettings) -> Reader:
+    wait_for_brokers(kafka, give_up_after=0)  # says at once why they are not reached
+    return Reader(kafka)
 
 
 def _topologies(processes: Sequence[Process]) -> dict[str, dict[str, Any]]:
@@ -151,15 +159,6 @@ def _daemon(process: Process) -> dict[str, Any]:
 
 def _is_sidecar(process: Process) -> bool:
     return "works" in process.status
-
-
-def _sidecar(process: Process) -> dict[str, Any]:
-    status = process.status
-    return {
-        "url": process.url,
-        "error": process.error,
-        **{key: status.get(key) for key in ("model", "works", "learns", "set", "last_run")},
-    }
 
 
 def _rollouts(processes: Iterable[Process]) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """What looks at processes add up to: rates, percentiles, lag, batches. Pure functions."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -37,13 +37,19 @@ class Lag:
 def rates(processes: Iterable[Looks], name: str, *labels: str, **only: str) -> dict[Key, float]:
     """Tell how fast counters grow, each second, over the last ten, of all processes together."""
     found: dict[Key, float] = defaultdict(float)
+    for recent, span in _lately(processes):
+        for key, grown in growth(recent, name, *labels, **only).items():
+            found[key] += grown / span
+    return dict(found)
+
+
+def _lately(processes: Iterable[Looks]) -> Iterator[tuple[Looks, float]]:
+    """Give each process's looks of the last ten seconds, and the seconds between them."""
     for looks in processes:
         recent = [one for one in looks if one.at >= looks[-1].at - RATE_OVER_S - 1]
         span = recent[-1].at - recent[0].at
         if span > 0:
-            for key, grown in growth(recent, name, *labels, **only).items():
-                found[key] += grown / span
-    return dict(found)
+            yield recent, span
 
 
 def totals(processes: Iterable[Looks], name: str, *labels: str, **only: str) -> dict[Key, float]:
@@ -121,15 +127,12 @@ def _drain(processes: Sequence[Looks], topology: str, behind: float) -> float | 
     if behind < 1:
         return 0.0
     falls = 0.0
-    for looks in processes:
-        recent = [one for one in looks if one.at >= looks[-1].at - RATE_OVER_S - 1]
-        span = recent[-1].at - recent[0].at
-        if span > 0:
-            first, last = (
-                sum(one.by("consumer_lag_records", topology=topology).values())
-                for one in (recent[0], recent[-1])
-            )
-            falls += (first - last) / span
+    for recent, span in _lately(processes):
+        first, last = (
+            sum(one.by("consumer_lag_records", topology=topology).values())
+            for one in (recent[0], recent[-1])
+        )
+        falls += (first - last) / span
     return behind / falls if falls > _SMALL else None
 
 

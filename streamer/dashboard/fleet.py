@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import structlog
 from pydantic import ValidationError
 
+from streamer.broker import wait_for_brokers
 from streamer.config import Settings
 from streamer.deployments.deployment import Deployment
 from streamer.deployments.events import Changed, Fleet, Report, Swapped, read_event
@@ -122,11 +123,13 @@ class Deployed:
                 self._ended.wait(_AGAIN_S)
 
     def _read(self) -> None:
-        if self._opened is Tail and not there(self._settings):
-            with self._lock:
-                self._error = "nothing was ever deployed: no model comes from a registry"
-            self._ended.wait(_AGAIN_S)
-            return
+        if self._opened is Tail:
+            wait_for_brokers(self._settings.kafka, give_up_after=0)  # says at once why not
+            if not there(self._settings):
+                with self._lock:
+                    self._error = "nothing was ever deployed: no model comes from a registry"
+                self._ended.wait(_AGAIN_S)
+                return
         names = self._settings.deployments
         deployments = self._opened(self._settings, names.topic)
         try:
@@ -182,7 +185,8 @@ class Deployed:
 
 def _learning(told: Told, at: float) -> dict[str, Any]:
     """Say how far a sidecar is: on the way through a run, or to the labels that begin one."""
-    stage = STAGES.index(told.stage) / len(STAGES)
+    learnt = told.learnt if told.stage == "learns" else 0.0
+    stage = (STAGES.index(told.stage) + learnt) / len(STAGES)
     collected = min(told.taken / told.due_at, 1.0) if told.due_at else None
     return {
         **told.model_dump(mode="json", exclude={"kind"}),

@@ -52,7 +52,7 @@ class Results:
         self._wanted: dict[str, bool] = {}
         self._positions: dict[TopicPartition, int] = {}
         self._allowances: dict[str, tuple[float, float]] = {}
-        self._error: str | None = None
+        self._troubles: dict[str, str] = {}
         self._ended = Event()
         self._log = structlog.get_logger("page")
         self._thread = Thread(target=self._run, name="results", daemon=True)
@@ -85,7 +85,7 @@ class Results:
                 "pictures": list(reversed(self._drawn)),
                 "texts": list(reversed(self._texts)),
                 "letters": list(reversed(self._letters)),
-                "results_error": self._error,
+                "results_error": "; ".join(self._troubles.values()) or None,
             }
 
     def image(self, number: int) -> bytes | None:
@@ -105,8 +105,7 @@ class Results:
                     self._follow(reader, Originals(finder))
             except StreamerError as error:
                 self._log.warning("the page cannot read results, trying again", error=str(error))
-                with self._lock:
-                    self._error = str(error)
+                self._note("", error)
                 self._ended.wait(_AGAIN_S)
 
     def _follow(self, reader: Reader, originals: Originals) -> None:
@@ -122,8 +121,7 @@ class Results:
                 at = TopicPartition(record.topic, record.partition)
                 self._positions[at] = record.offset + 1
                 self._take(record, originals)
-            with self._lock:
-                self._error = None
+            self._note("", None)
 
     def _assign(self, reader: Reader, wanted: Mapping[str, bool]) -> None:
         """Go on where we were; topics that are new begin with their last few records.
@@ -134,8 +132,9 @@ class Results:
         for topic in wanted:
             try:
                 partitions += reader.partitions(topic)
-            except BrokerError:
-                continue  # it is made with the first record
+                self._note(topic, None)
+            except BrokerError as error:
+                self._note(topic, error)
         ends = reader.ends(partitions)
         reader.assign(partitions)
         for at in partitions:
@@ -152,9 +151,12 @@ class Results:
         prediction = prediction_in(self._plain(record))
         if prediction is None or not self._may_show(record.topic):
             return
+        source = prediction["source"]
         try:
-            original = originals.find(prediction["source"])
-        except BrokerError:
+            original = originals.find(source)
+            self._note(source["topic"], None)
+        except BrokerError as error:
+            self._note(source["topic"], error)
             return
         if original is None:
             return
@@ -179,6 +181,13 @@ class Results:
         left = min(left + (now - at) / _EVERY_S, _AT_ONCE)
         self._allowances[topic] = (max(left - 1, 0) if left >= 1 else left, now)
         return left >= 1
+
+    def _note(self, topic: str, error: StreamerError | None) -> None:
+        """Say of a topic, or of the connection, what keeps its records from being shown."""
+        with self._lock:
+            self._troubles.pop(topic, None)
+            if error is not None:
+                self._troubles[topic] = str(error)
 
     def _keep(self, where: deque[dict[str, Any]], entry: dict[str, Any]) -> None:
         with self._lock:

@@ -63,6 +63,9 @@ def shown(state: Mapping[str, Any]) -> RenderableType:
     models = _models(state)
     if models.row_count:
         parts.append(models)
+    parts += [_learning(one) for one in state["deployed"]["learning"]]
+    if state["deployed"]["error"]:
+        parts.append(Text(f"deployments: {state['deployed']['error']}", "dim"))
     letters = _letters(state)
     if letters is not None:
         parts.append(letters)
@@ -156,6 +159,18 @@ def _models(state: Mapping[str, Any]) -> Table:
             "" if labelled is None else f"{labelled:.0f}",
         )
     return table
+
+
+def _learning(told: Mapping[str, Any]) -> Text:
+    """Say how far a sidecar is: with a run, or with the labels that begin one."""
+    if told["silent"]:
+        return Text(f"{told['model']} learns: nothing was heard of its sidecar lately", "red")
+    if told["run"] is not None:
+        doing = f"run {told['run']} {told['stage']}, {_share(told['progress'])}"
+        return Text(f"{told['model']} learns: {doing}, for {duration(told['seconds'])}")
+    due = f" of {told['due_at']:,}" if told["due_at"] else ""
+    last = f"; last run: {told['last']}" if told["last"] else ""
+    return Text(f"{told['model']} learns: {told['taken']:,} labels{due}{last}")
 
 
 def _letters(state: Mapping[str, Any]) -> Text | None:

@@ -51,8 +51,10 @@ class Served:
     @property
     def advertised(self) -> str | None:
         """Where others look; None while nothing is listened on."""
-        if self.port is None or self._http.advertised_url is not None:
-            return self._http.advertised_url if self.port is not None else None
+        if self.port is None:
+            return None
+        if self._http.advertised_url is not None:
+            return self._http.advertised_url
         anywhere = self._http.host in _ANYWHERE
         return f"http://{socket.gethostname()}:{self.port}" if anywhere else self.url
 

@@ -142,6 +142,11 @@ def test_a_sidecar_is_found_and_how_far_it_is_is_shown(follow):
     )
 
 
+def test_the_epochs_of_a_run_are_part_of_its_progress(follow):
+    [told] = follow([], [learning(stage="learns", run=4, learnt=0.5)]).state()["learning"]
+    assert told["progress"] == 2.5 / 6
+
+
 def test_between_runs_the_labels_that_are_missing_are_the_progress(follow):
     records = [learning(taken=50, due_at=200), record("[1]", b"retraining/other")]
     [told] = follow([], records).state()["learning"]

@@ -45,6 +45,20 @@ STATE = {
         {"step": "s", "model": "signs", "version": "3", "accuracy": 0.91, "labelled": 40}
     ],
     "deployed": {
+        "error": None,
+        "learning": [
+            {
+                "model": "signs",
+                "silent": False,
+                "run": 4,
+                "stage": "compares",
+                "progress": 0.5,
+                "seconds": 12.0,
+                "taken": 1300,
+                "due_at": 2000,
+                "last": "reject: no gain",
+            }
+        ],
         "models": [{"model": "signs", "champion": "3", "candidate": "4", "mode": "canary"}],
         "events": [
             {"at": "2026-01-01T10:11:12.000", "model": "signs", "what": "promote", "text": "2 → 3"}
@@ -74,10 +88,32 @@ def test_all_that_matters_is_on_the_screen():
         "50%",
         "4 (canary)",
         "91%",
+        "signs learns: run 4 compares, 50%, for 12.0 s",
         "3 street decode/not-an-image",
         "10:11:12 signs promote 2 → 3",
     ):
         assert wanted in text, text
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"run": None}, "signs learns: 1,300 labels of 2,000; last run: reject: no gain"),
+        ({"run": None, "due_at": None, "last": None}, "signs learns: 1,300 labels\n"),
+        ({"silent": True}, "signs learns: nothing was heard of its sidecar lately"),
+    ],
+)
+def test_a_sidecar_is_told_of_as_it_is(changed, text):
+    [learning] = STATE["deployed"]["learning"]
+    deployed = {**STATE["deployed"], "learning": [{**learning, **changed}]}
+    assert text in "\n".join(
+        line.rstrip() for line in drawn({**STATE, "deployed": deployed}).splitlines()
+    )
+
+
+def test_why_deployments_are_not_known_is_said():
+    deployed = {**STATE["deployed"], "error": "Kafka refuses: localhost:9092"}
+    assert "deployments: Kafka refuses: localhost:9092" in drawn({**STATE, "deployed": deployed})
 
 
 def test_a_topology_that_is_gone_is_said_to_be():
