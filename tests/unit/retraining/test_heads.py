@@ -66,7 +66,8 @@ def test_a_head_with_a_hidden_layer_is_learnt_anew_where_it_begins_not_upon_itse
     assert second.version.file.stat().st_size < first.version.file.stat().st_size + 500
 
 
-def test_a_multi_label_head_gives_each_label_a_probability_of_its_own(tmp_path):
+@pytest.mark.parametrize("known", [("red", "blue"), ("red",)])
+def test_a_multi_label_head_gives_each_label_a_probability_of_its_own(tmp_path, known):
     draw = random.Random(0)
 
     def told(count):
@@ -78,15 +79,16 @@ def test_a_multi_label_head_gives_each_label_a_probability_of_its_own(tmp_path):
             found.append((Text(" ".join(words)), kinds))
         return found
 
-    lesson = lessons.lesson(told(400), told(80), told(200), ("red", "blue"), "labels")
+    lesson = lessons.lesson(told(400), told(80), told(200), known, "labels")
     more = {"problem_type": "multi_label_classification"}
-    champion = heads.words_model(tmp_path / "words", ("red", "blue"), WORDS, **more)
+    champion = heads.words_model(tmp_path / "words", known, WORDS, **more)
     challenger, verdict, trial = tried_out(lesson, champion, tmp_path / "new")
     assert verdict.decision == "promote", verdict
     assert verdict.figures["metric"] == "f1"
     assert verdict.figures["challenger"] > 0.9
     assert challenger.parity < 1e-4
     assert {len(one) for one in trial.challenger.given} >= {0, 1, 2}
+    assert set(challenger.version.manifest.id2label.values()) == {"red", "blue"}
 
 
 def test_calibration_finds_from_where_several_labels_are_answered(tmp_path):

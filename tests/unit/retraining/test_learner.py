@@ -157,6 +157,14 @@ def test_calibration_changes_probabilities_and_no_answer(store, champion, tmp_pa
     assert told["temperature"] != pytest.approx(1.0, abs=0.05)
 
 
+def test_calibration_leaves_out_labels_that_are_new(store, champion, tmp_path):
+    labelled = filled(store, messages(300, (*learning.LABELS, *learning.NEW_LABELS)))
+    strategy = Strategy(kind="calibrate")
+    lesson, challenger, _ = gone_through(store, labelled, champion, tmp_path / "new", strategy)
+    assert set(learning.NEW_LABELS) < set(lesson.labels)
+    assert challenger.version.manifest.id2label == champion.manifest.id2label
+
+
 def test_a_run_that_takes_too_long_is_ended_within(store, champion, tmp_path):
     labelled = filled(store, messages(300))
     lesson = lesson_of(store, labelled, champion)
