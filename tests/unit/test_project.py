@@ -39,6 +39,17 @@ def test_the_broker_is_installed_for_people_and_left_out_of_the_container(stem, 
     assert ("\njdk4py==" in text, "\njgo==" in text) == (carried, carried)
 
 
+def test_what_an_image_without_the_sidecar_leaves_out_is_what_the_sidecar_needs():
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    [names] = re.findall(r'\$RETRAINING" = yes .* uninstall --yes ([a-z0-9 -]+);', text)
+    metadata = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    needed = metadata["project"]["optional-dependencies"]["retrain"]
+    brought = {"ml-dtypes"}  # by onnx
+    assert set(names.split()) - brought == {re.split("[><=]", one)[0] for one in needed}
+    lock = (ROOT / "requirements" / "image-cpu.txt").read_text(encoding="utf-8")
+    assert all(f"\n{name}==" in lock for name in names.split())
+
+
 @pytest.mark.parametrize(
     ("reason", "code", "unexpected"),
     [("assets: none here", 0, 0), ("some other day", 1, 1)],
