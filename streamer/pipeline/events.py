@@ -11,7 +11,7 @@ import numpy as np
 import structlog
 
 from streamer.pipeline.model import ModelVersion
-from streamer.records import Item, TopicPartition, Wave
+from streamer.records import Item, TopicPartition, Wave, parent_ids
 from streamer.telemetry import Metrics
 
 _RATE_OVER_S = 10.0
@@ -189,7 +189,7 @@ class LineEvents:
             count=sum(letters.values()),
             reasons={f"{stage}/{reason}": count for (stage, reason), count in letters.items()},
             first=first.rejection.message if first.rejection else "",
-            **(first.trace.ids if first.trace else {}),
+            **(first.trace.ids if first.trace else parent_ids(first.record.headers)),
         )
 
     def status(self) -> dict[str, Any]:

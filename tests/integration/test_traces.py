@@ -89,3 +89,19 @@ def test_a_record_is_followed_from_its_producer_through_a_shared_batch_to_its_an
     assert broken.attributes["error.type"] == "decode/invalid-utf8"
     assert dict(letter.headers)["traceparent"] == parent(MINE)[1], "as it came, byte for byte"
     assert (told[0]["trace_id"], told[0]["span_id"]) == broken.place
+
+
+def test_a_log_line_names_the_producers_trace_where_nothing_is_traced(topics, daemons):
+    tiny.text_model(daemons.folder / "models")
+    source, sink, letters = (topics.make() for _ in range(3))
+    topology = {
+        "name": f"untraced-{sink[-8:]}",
+        "source": {"topics": [source], "format": "text"},
+        "model": "mood",
+        "sink": {"topic": sink},
+        "deadletter": {"topic": letters},
+    }
+    topics.send(source, [Sent(b"\xff", headers=(parent(MINE),))])
+    with daemons.running(topology) as daemon:
+        [told] = eventually(lambda: daemon.said("dead letters"), "the dead letter is logged")
+    assert (told["trace_id"], told["span_id"]) == MINE
