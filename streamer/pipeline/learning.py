@@ -21,6 +21,7 @@ from streamer.models import Version
 from streamer.pipeline.sharing import one_is_faster
 from streamer.preprocess import Preprocessor
 from streamer.records import Image, ModelInput, Pair, Sample, Text
+from streamer.runtime import usable_cores
 from streamer.tasks import WRITING
 
 _BUDGET_S = 0.4
@@ -124,7 +125,7 @@ def _shared(
 def _clock(ref: ModelRef, session: Session) -> Callable[[], float]:
     """Choose the thread's own time where it computes alone: other work here does not count then."""
     alone = session.device == "cpu" and ref.threads in ("auto", 1) and ref.isolation == "none"
-    several = (os.cpu_count() or 1) > 1 and ref.sessions == "auto"
+    several = usable_cores() > 1 and ref.sessions == "auto"
     return thread_time if alone and (several or ref.threads == 1) else perf_counter
 
 
@@ -154,7 +155,7 @@ def _key(version: Version, ref: ModelRef, session: Session) -> str:
     parts = (
         told or f"{version.file} {stat.st_size} {stat.st_mtime_ns}",
         *(session.device, session.provider, ref.precision, ref.threads, ref.sessions),
-        *(platform.processor(), platform.machine(), platform.node(), os.cpu_count()),
+        *(platform.processor(), platform.machine(), platform.node(), usable_cores()),
     )
     return hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()[:32]
 

@@ -1,6 +1,5 @@
 """A model version in memory, and its sessions that share the work."""
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -19,6 +18,7 @@ from streamer.pipeline.sizes import input_bytes, longest_edge
 from streamer.postprocess import Interpreter, interpreter_for
 from streamer.preprocess import Preprocessor, preprocessor_for
 from streamer.records import ModelInput
+from streamer.runtime import usable_cores
 
 Result = TypeVar("Result")
 
@@ -125,7 +125,7 @@ class ModelVersion:
 
     def _plan(self, opened: SessionsOf) -> Learnt | None:
         """Learn what batches cost, and let as many sessions share the device as are fastest."""
-        cores = {"sessions": 1, "threads": _cores()}
+        cores = {"sessions": 1, "threads": usable_cores()}
 
         def alone() -> Session:
             [session] = opened(self.version, self._ref.model_copy(update=cores))
@@ -268,7 +268,7 @@ class ModelVersion:
 
 def _shares(ref: ModelRef) -> tuple[int, int]:
     """Give (sessions, threads of each): on a CPU all cores between them, one on a GPU."""
-    cores = _cores()
+    cores = usable_cores()
     on_gpu = ref.device.startswith(("cuda", "GPU", "MIG")) or ref.provider in ("cuda", "tensorrt")
     if ref.sessions != "auto":
         sessions = ref.sessions
@@ -280,8 +280,3 @@ def _shares(ref: ModelRef) -> tuple[int, int]:
         sessions = min(cores, _MOST_SESSIONS)
     threads = max(cores // sessions, 1) if ref.threads == "auto" else ref.threads
     return sessions, threads
-
-
-def _cores() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return cores or 1
