@@ -60,7 +60,11 @@ class Line:
         self.error: BaseException | None = None
         self.budget = Budget(settings.line.memory)
         self._caution = Caution(topology.wave.max_records)
-        self._pace = Pace(topology.wave.max_records, topology.wave.max_latency)
+        self._pace = Pace(
+            topology.wave.max_records,
+            topology.wave.max_latency,
+            lengths_differ=assembly.kind != "image",
+        )
         self._commits = Commits(topology.commit_interval)
         self.assignment = Assignment(self._unsettled)
         self._consumer: GroupConsumer | None = None

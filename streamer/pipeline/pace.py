@@ -26,6 +26,8 @@ class Pace:
     Args:
         most: records of a wave at the most.
         max_latency: seconds that a record is to take at the most while the line keeps up.
+        lengths_differ: whether larger waves sort better, so that a line far behind takes them;
+            of pictures they would only take memory.
         clock: monotonic seconds; passed in by tests.
     """
 
@@ -33,6 +35,8 @@ class Pace:
         self,
         most: int,
         max_latency: float | None = None,
+        *,
+        lengths_differ: bool = True,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._most = most
@@ -40,6 +44,7 @@ class Pace:
         self._target = _TARGET_S
         if max_latency is not None:
             self._target = min(_TARGET_S, max_latency / _IN_LINE)
+        self._behind = _BEHIND_S if lengths_differ else _TARGET_S
         self._lock = Lock()
         self._records = min(256, most)
         self._last: float | None = None
@@ -69,6 +74,6 @@ class Pace:
             if since is None or not backlog or not before:
                 return
             far = behind > _FAR_BEHIND * self._records
-            fitting = int(before * (_BEHIND_S if far else self._target) / since)
+            fitting = int(before * (self._behind if far else self._target) / since)
             low, high = self._records // 2, self._records * 2
             self._records = min(max(min(max(fitting, low), high), _LEAST), self._most)

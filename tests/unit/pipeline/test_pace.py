@@ -4,10 +4,10 @@ from hypothesis import strategies as st
 from streamer.pipeline.pace import Pace
 
 
-def after(waves, *, most=4096, max_latency=None, behind=0):
+def after(waves, *, most=4096, max_latency=None, behind=0, lengths_differ=True):
     """Give the pace after waves of (seconds since the one before, records, backlog)."""
     now = [0.0]
-    pace = Pace(most, max_latency, clock=lambda: now[0])
+    pace = Pace(most, max_latency, lengths_differ=lengths_differ, clock=lambda: now[0])
     for seconds, records, backlog in waves:
         now[0] += seconds
         pace.left(records, backlog=backlog, behind=behind)
@@ -38,6 +38,7 @@ def test_a_line_that_is_far_behind_takes_larger_waves():
     waves = [(1, 100, True)] * 20
     assert after(waves, behind=1_000_000) == 150
     assert after(waves, behind=100) == 50
+    assert after(waves, behind=1_000_000, lengths_differ=False) == 50
 
 
 def test_a_wave_takes_its_share_of_the_longest_time_a_record_may_take():
