@@ -8,7 +8,7 @@ import sys
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _LARGE_BYTES = 32 * 2**20
 """The most that glibc takes for the size from which a block is the system's own."""
-_SPARE_BYTES = 128 * 2**20
+_SPARE_BYTES = 64 * 2**20
 _COLLECT_AFTER = (50_000, 20, 20)
 """Objects between two searches for cycles. A wave holds some ten thousand, none of them in a cycle:
 by Python's own 700, they are looked through over and over, for a quarter of the line's time."""
