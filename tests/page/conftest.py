@@ -4,7 +4,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -12,12 +13,13 @@ from uuid import uuid4
 import pytest
 from support import tiny
 from support.daemon import Daemons, environment_of
-from support.page import TOKEN, Scene, Watched
+from support.page import TOKEN, Scene, Taught, Watched
 from support.topics import Topics
 from support.waiting import eventually
 
 if TYPE_CHECKING:  # installed in an environment of its own
     from playwright.sync_api import Browser
+    from support.world import World
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
@@ -62,21 +64,29 @@ def scene(topics: Topics, daemons: Daemons, tmp_path: Path) -> Iterator[Scene]:
     ).ready()
     deployments, events = (topics.make(prefix=name) for name in ("deployments", "events"))
     given = {
-        "STREAMER_KAFKA__BOOTSTRAP_SERVERS": topics.brokers,
-        "STREAMER_DEPLOYMENTS__TOPIC": deployments,
-        "STREAMER_DEPLOYMENTS__EVENTS_TOPIC": events,
-        "STREAMER_DASHBOARD__PORT": "0",
-        "STREAMER_DASHBOARD__INTERVAL": "0.5s",
-        "STREAMER_DASHBOARD__REPLAY_TOKEN": TOKEN,
+        "KAFKA__BOOTSTRAP_SERVERS": topics.brokers,
+        "DEPLOYMENTS__TOPIC": deployments,
+        "DEPLOYMENTS__EVENTS_TOPIC": events,
     }
-    log = tmp_path / "page.log"
+    with page_server(daemon.url, given, tmp_path) as (url, server):
+        yield Scene(daemon, url, server, pictures, messages, topics, deployments, events)
+
+
+@contextmanager
+def page_server(
+    daemon: str, given: Mapping[str, str], folder: Path
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run `streamer dashboard`; gives its address and its process."""
+    own = {"PORT": "0", "INTERVAL": "0.5s", "REPLAY_TOKEN": TOKEN}
+    named = {**given, **{f"DASHBOARD__{name}": value for name, value in own.items()}}
+    log = folder / "page.log"
     with log.open("wb") as out:
         server = subprocess.Popen(  # noqa: S603 - our own command
-            [sys.executable, "-m", "streamer", "dashboard", daemon.url],
+            [sys.executable, "-m", "streamer", "dashboard", daemon],
             stdout=out,
             stderr=subprocess.STDOUT,
-            env=environment_of(given),
-            cwd=tmp_path,
+            env=environment_of({f"STREAMER_{name}": value for name, value in named.items()}),
+            cwd=folder,
         )
 
     def told() -> str | None:
@@ -84,22 +94,41 @@ def scene(topics: Topics, daemons: Daemons, tmp_path: Path) -> Iterator[Scene]:
         found = re.search(r"http://127\.0\.0\.1:\d+", log.read_text().partition("live page")[2])
         return found.group() if found else None
 
-    url = eventually(told, "the page tells its address")
-    yield Scene(daemon, url, server, pictures, messages, topics, deployments, events)
-    if server.poll() is None:
-        server.terminate()
+    try:
+        yield eventually(told, "the page tells its address"), server
+    finally:
+        if server.poll() is None:
+            server.terminate()
     assert server.wait(20) == 0, log.read_text()
 
 
 @pytest.fixture
 def watched(scene: Scene, browser: "Browser") -> Iterator[Watched]:
+    with looking_at(scene.url, browser) as made:
+        yield made
+
+
+@pytest.fixture
+def taught(world: "World", browser: "Browser", tmp_path: Path) -> Iterator[Taught]:
+    daemon = world.daemon()
+    given = {**world.environment, "KAFKA__BOOTSTRAP_SERVERS": world.broker}
+    with (
+        page_server(daemon.url, given, tmp_path) as (url, _),
+        looking_at(url, browser) as made,
+    ):
+        yield Taught(world, daemon, made)
+
+
+@contextmanager
+def looking_at(url: str, browser: "Browser") -> Iterator[Watched]:
+    """Open the page."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
     page = context.new_page()
     made = Watched(page)
     page.on("console", lambda m: made.complaints.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda error: made.complaints.append(str(error)))
     page.on("request", lambda request: made.asked.add(request.url))
-    page.goto(scene.url)
+    page.goto(url)
     page.wait_for_selector("html[data-shown]", state="attached")
     yield made
     context.close()

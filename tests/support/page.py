@@ -12,6 +12,8 @@ from support.waiting import eventually
 if TYPE_CHECKING:  # installed in an environment of its own
     from playwright.sync_api import Page
 
+    from support.world import World
+
 TOKEN = "open-sesame"  # noqa: S105 - of a page of tests
 
 
@@ -62,14 +64,7 @@ class Scene:
 
     def metric(self, name: str, **labels: str) -> float:
         """Add up a metric's series as the daemon shows them."""
-        total = 0.0
-        for line in self.daemon.get("/metrics")[1].splitlines():
-            told, _, value = line.rpartition(" ")
-            if told.partition("{")[0] == f"streamer_{name}" and all(
-                f'{label}="{wanted}"' in told for label, wanted in labels.items()
-            ):
-                total += float(value)
-        return total
+        return metric(self.daemon.get("/metrics")[1], name, **labels)
 
     def sent(self, pictures: int = 0, messages: int = 0, bad: int = 0) -> None:
         """Send records, some of them bad, and wait until all have left the line."""
@@ -86,3 +81,30 @@ class Scene:
         texts = [Sent(b"good %d" % n) for n in range(messages)]
         self.topics.send(self.messages, [*texts, *[Sent(b"\xff%d" % n) for n in range(bad)]])
         return pictures + messages + bad
+
+
+@dataclass
+class Taught:
+    """A daemon whose model a sidecar teaches, and the page that shows both."""
+
+    world: "World"
+    daemon: Daemon
+    watched: Watched
+
+    def model(self) -> dict[str, str]:
+        """What the page shows of the model, by column."""
+        names = ("model", "version", "since", "served", "beside", "accuracy")
+        [row] = [row for row in self.watched.rows("#models") if row[0] == self.world.model]
+        return dict(zip(names, row, strict=True))
+
+
+def metric(text: str, name: str, **labels: str) -> float:
+    """Add up a metric's series in what /metrics has answered."""
+    total = 0.0
+    for line in text.splitlines():
+        told, _, value = line.rpartition(" ")
+        if told.partition("{")[0] == f"streamer_{name}" and all(
+            f'{label}="{wanted}"' in told for label, wanted in labels.items()
+        ):
+            total += float(value)
+    return total

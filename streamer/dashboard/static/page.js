@@ -144,30 +144,40 @@ function accuracy(s, model, version) {
   return found.map(a => `${share(a.accuracy)} of ${count(a.labelled)} labelled (${a.step})`).join("; ") || "no labels";
 }
 
+// The candidate of a model: how it is compared, its share or how often it agrees, its accuracy.
+function beside(s, m) {
+  if (!m.candidate) return "";
+  const told = s.rollouts.filter(r => r.model === m.model).map(r => r.told), agreement = told.map(r => r.agreement).find(known);
+  const part = m.mode === "shadow" ? "" : " " + share(m.shares[m.candidate] ?? told[0]?.share);
+  return `${m.candidate}: ${m.mode}${part}${known(agreement) ? `, agrees on ${share(agreement)}` : ""}, ${accuracy(s, m.model, m.candidate)}`;
+}
+
+function servedBy(m) {
+  const serving = Object.values(m.serving), there = serving.filter(one => one.version === m.champion).length;
+  const failed = serving.filter(one => one.state === "failed").map(one => one.reason).join("; ");
+  return [serving.length ? `${there} of ${serving.length} daemons${failed ? `; failed: ${failed}` : ""}` : "", failed ? "bad" : ""];
+}
+
 function models(s) {
   const entries = s.deployed.models.map(m => ({ ...m }));
   const names = new Set(entries.map(m => m.model));
   for (const t of Object.values(s.topologies)) for (const step of t.steps) if (!names.has(step.model)) { names.add(step.model); entries.push({ model: step.model, champion: step.version, serving: {} }); }
-  rows($("models"), entries, m => m.model, m => {
-    const serving = Object.values(m.serving), there = serving.filter(one => one.version === m.champion).length;
-    const failed = serving.filter(one => one.state === "failed").map(one => one.reason).join("; ");
-    const rollout = s.rollouts.filter(r => r.model === m.model).map(r => r.told);
-    const agreement = rollout.map(r => r.agreement).find(known);
-    const part = m.candidate ? share(m.shares[m.candidate] ?? rollout[0]?.share) : "";
-    const beside = m.candidate ? `${m.candidate}: ${m.mode}${m.mode === "shadow" ? "" : " " + part}${known(agreement) ? `, agrees on ${share(agreement)}` : ""}, ${accuracy(s, m.model, m.candidate)}` : "";
-    return [[m.model], [m.champion], [when(m.at), "where"], [serving.length ? `${there} of ${serving.length} daemons${failed ? `; failed: ${failed}` : ""}` : "", failed ? "bad" : ""], [beside], [accuracy(s, m.model, m.champion)]];
-  }, "no model is known yet");
+  rows($("models"), entries, m => m.model, m => [[m.model], [m.champion], [when(m.at), "where"], servedBy(m), [beside(s, m)], [accuracy(s, m.model, m.champion)]],
+    "no model is known yet");
   put($("deployed-error"), s.deployed.error ? `Deployments: ${s.deployed.error}.` : "");
+  rows($("sessions"), s.sessions, x => x.model + x.device + x.provider, x => [[x.model], [x.device], [x.provider], [x.sessions]], "none");
+  rows($("events"), s.deployed.events, e => e.at + e.model + e.what + e.text, e => [[when(e.at), "where"], [e.model], [e.what], [e.text, "text"]], "none");
+}
+
+function runs(s) {
   const learning = s.deployed.learning.map(l => ({ model: l.model, run: l.run === null ? "next" : String(l.run), state: l.silent ? "silent" : l.stage, at: l.at, progress: l.progress,
     reason: l.run !== null ? `${l.why}, for ${seconds(l.seconds)} of ${seconds(l.limit_s)}` : `${count(l.taken)} labels${l.due_at ? ` of ${count(l.due_at)}` : ""}${l.last ? `; last run: ${l.last}` : ""}` }));
   const told = s.deployed.runs.filter(r => !learning.some(l => l.model === r.model && l.run === r.run));
   rows($("runs"), [...learning, ...told], r => r.model + " " + r.run, r => {
     const bar = made("progress"); bar.max = 1; bar.setAttribute("aria-label", `Progress of ${r.model}, run ${r.run}`);
-    bar.value = "progress" in r ? r.progress ?? 0 : 1;
+    bar.value = "progress" in r ? r.progress ?? 0 : r.state === "begun" ? 0 : 1;
     return [[r.model], [r.run], [r.state], [bar], [when(r.at), "where"], [r.reason, "text"]];
   }, "none");
-  rows($("sessions"), s.sessions, x => x.model + x.device + x.provider, x => [[x.model], [x.device], [x.provider], [x.sessions]], "none");
-  rows($("events"), s.deployed.events, (e) => e.at + e.model + e.what + e.text, e => [[when(e.at), "where"], [e.model], [e.what], [e.text, "text"]], "none");
 }
 
 function pictures(entries) {
@@ -228,28 +238,33 @@ $("theme").addEventListener("click", () => { theme = THEMES[(THEMES.indexOf(them
 dark.addEventListener("change", paint);
 
 let since = 0, state = null;
-async function update() {
-  let wait = 2000;
-  try {
-    const s = await (await fetch("state?since=" + since, { signal: AbortSignal.timeout(10000) })).json();
-    state = s; wait = Math.max(s.interval * 1000, 500);
-    for (const [name, points] of Object.entries(s.history)) {
-      const view = viewOf(name); view.points.push(...points);
-      if (view.points.length > KEPT) view.points.splice(0, view.points.length - KEPT);
-      for (const point of points) since = Math.max(since, point[0]);
-    }
-    $("no-topologies").hidden = Object.keys(s.topologies).length > 0;
-    for (const [name, t] of Object.entries(s.topologies)) topology(name, t, s.series);
-    models(s); pictures(s.pictures ?? []);
-    rows($("texts"), s.texts ?? [], e => e.number, e => [[e.source, "where"], [e.value, "text"], [e.said]], "none yet");
-    put($("results-error"), s.results_error ? `Kafka: ${s.results_error}.` : "");
-    letters(s); daemons(s);
-    document.documentElement.dataset.shown = String(s.at);
-  } catch (error) {
-    put($("state"), "the page's server does not answer; what is shown is the last that was known"); $("state").className = "bad";
-    if (!(error instanceof TypeError) && error.name !== "TimeoutError" && !(error instanceof SyntaxError)) console.error(error);
+
+// What the server says; nothing if it does not answer.
+async function asked() {
+  try { return await (await fetch("state?since=" + since, { signal: AbortSignal.timeout(10000) })).json(); } catch { return null; }
+}
+
+function show(s) {
+  state = s;
+  for (const [name, points] of Object.entries(s.history)) {
+    const view = viewOf(name); view.points.push(...points);
+    if (view.points.length > KEPT) view.points.splice(0, view.points.length - KEPT);
+    for (const point of points) since = Math.max(since, point[0]);
   }
-  setTimeout(update, wait);
+  $("no-topologies").hidden = Object.keys(s.topologies).length > 0;
+  for (const [name, t] of Object.entries(s.topologies)) topology(name, t, s.series);
+  models(s); runs(s); pictures(s.pictures ?? []);
+  rows($("texts"), s.texts ?? [], e => e.number, e => [[e.source, "where"], [e.value, "text"], [e.said]], "none yet");
+  put($("results-error"), s.results_error ? `Kafka: ${s.results_error}.` : "");
+  letters(s); daemons(s);
+  document.documentElement.dataset.shown = String(s.at);
+}
+
+async function update() {
+  const s = await asked();
+  setTimeout(update, s ? Math.max(s.interval * 1000, 500) : 2000);
+  if (s) show(s);
+  else { put($("state"), "the page's server does not answer; what is shown is the last that was known"); $("state").className = "bad"; }
 }
 paint();
 update();
