@@ -19,6 +19,7 @@ from kafka.admin import (
     ResourceType,
     UserScramCredentialUpsertion,
 )
+from pydantic import SecretStr
 
 from streamer.config.settings import KafkaSettings
 from streamer.embedded import EmbeddedKafka
@@ -91,6 +92,17 @@ class Secured:
         }[how]
         times = {"session_timeout": "3s", "heartbeat_interval": "1s"}
         return KafkaSettings(**{"ssl_cafile": self.cafile, **times, **given, **changed})
+
+    def environment(self, how: str, folder: Path) -> dict[str, str]:
+        """Give the same settings as variables, with the secrets in files."""
+        settings, given = self.settings(how), {}
+        for name in settings.model_fields_set:
+            value, variable = getattr(settings, name), f"STREAMER_KAFKA__{name.upper()}"
+            if isinstance(value, SecretStr):
+                (folder / name).write_text(value.get_secret_value(), encoding="ascii")
+                value, variable = folder / name, f"{variable}_FILE"
+            given[variable] = f"{value}s" if isinstance(value, float) else str(value)
+        return given
 
     def grant(self, *rights: Right, user: str = USER) -> None:
         """Give the daemon rights, or another user."""

@@ -14,6 +14,7 @@ from streamer.config.settings import HttpSettings, KafkaSettings, ModelSettings
 from streamer.pipeline.daemon import Daemon
 from support.secured import Right
 from support.topics import Topics
+from support.waiting import eventually
 
 
 class Flow:
@@ -27,6 +28,8 @@ class Flow:
         delivery: str = "exactly-once",
         model: str = "mood",
     ) -> None:
+        self._daemon: Daemon
+        self._ended: list[BaseException] = []
         self.name = f"flow-{uuid4().hex[:8]}"
         self.source, self.sink, self.letters = (topics.make() for _ in range(3))
         self.models = models
@@ -49,18 +52,26 @@ class Flow:
         if delivery == "exactly-once":
             self.rights.append(Right("TRANSACTIONAL_ID", f"me-{self.name}*", "Write"))
 
+    @property
+    def url(self) -> str:
+        """Where the running daemon answers."""
+        return eventually(lambda: self._daemon.endpoints.url, "the daemon listens")
+
+    def alive(self) -> None:
+        """Raise what has ended the daemon, if something has."""
+        if self._ended:
+            raise self._ended[0]
+
     @contextmanager
     def running(self, kafka: KafkaSettings, **sections: Any) -> Iterator[list[BaseException]]:
         """Run the daemon in a thread; gives the list of what ended it."""
+        sections = {"http": HttpSettings(enabled=False), **sections}
         settings = Settings(
-            instance="me",
-            kafka=kafka,
-            http=HttpSettings(enabled=False),
-            models=ModelSettings(dir=self.models),
-            **sections,
+            instance="me", kafka=kafka, models=ModelSettings(dir=self.models), **sections
         )
-        daemon = Daemon([self.file], settings)
+        daemon = self._daemon = Daemon([self.file], settings)
         ended: list[BaseException] = []
+        self._ended = ended
 
         def run() -> None:
             try:
