@@ -22,7 +22,7 @@ def bench(
         ),
     ] = None,
     seconds: Annotated[
-        float, typer.Option(min=0.1, help="For each part of the measurement, roughly.")
+        float, typer.Option(min=0.1, help="Seconds for each part of the measurement, roughly.")
     ] = 5.0,
     kafka: Annotated[
         bool, typer.Option("--kafka/--no-kafka", help="Whether the whole pipe is measured too.")

@@ -23,18 +23,25 @@ def plan(
     model_ms: Annotated[
         float | None,
         typer.Option(
-            min=0.0001, help="What a record takes on one replica; measured here if left out."
+            min=0.0001,
+            help="Milliseconds that a record takes on one replica; measured here if left out.",
         ),
     ] = None,
     bench: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Or what `streamer bench --json` said elsewhere."),
+        typer.Option(
+            metavar="FILE",
+            help="In place of --model-ms: what `streamer bench --json` said elsewhere.",
+        ),
     ] = None,
     gpu: Annotated[bool, typer.Option("--gpu", help="A replica takes a GPU.")] = False,
-    partitions: Annotated[int, typer.Option(min=0, help="That the topic has already.")] = 0,
+    partitions: Annotated[
+        int, typer.Option(min=0, help="Partitions that the topic has already; 0: none yet.")
+    ] = 0,
     replication: Annotated[int, typer.Option(min=1, help="Copies of each record.")] = 3,
     busy: Annotated[
-        float, typer.Option(min=0.05, max=1, help="Share of the capacity that the peak may take.")
+        float,
+        typer.Option(min=0.05, max=1, help="Share of a replica's capacity that the peak may take."),
     ] = 0.7,
     as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False,
     config: Config = None,

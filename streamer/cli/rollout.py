@@ -21,17 +21,27 @@ def rollout(
         Literal["canary", "ab", "shadow"] | None,
         typer.Option(
             help="canary: it answers a share of the keys, rules decide; ab: a person decides; "
-            "shadow: it answers aside, for nobody."
+            "shadow: it answers aside, for nobody. canary if nothing says otherwise."
         ),
     ] = None,
     share: Annotated[
-        str | None, typer.Option(metavar="SHARE", help="Of the keys, as in 10%.")
+        str | None,
+        typer.Option(
+            metavar="SHARE", help="Share of the keys that it answers, or looks at: 10% if left out."
+        ),
     ] = None,
     max_time: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Inconclusive after this long.")
+        str | None,
+        typer.Option(
+            metavar="DURATION", help="Over, and inconclusive, after so long: 30m if left out."
+        ),
     ] = None,
     rules: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="YAML file with the rules of the rollout.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="YAML file with further rules: min_samples, max_error_ratio, decide …",
+        ),
     ] = None,
     if_version: Expected = None,
     by: By = None,
