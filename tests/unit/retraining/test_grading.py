@@ -11,6 +11,7 @@ from streamer.retraining.config import Gate
 from streamer.retraining.gate import judge
 from streamer.retraining.grading import graded, off_by, passes, wholly_right
 from streamer.retraining.marks import Marks, correlation_figures, f1_figures
+from streamer.retraining.precision import Precision
 
 
 def test_the_mean_of_the_figures_is_spearmans_correlation_ties_included():
@@ -102,6 +103,39 @@ def test_of_500_retrainings_of_a_similarity_without_a_true_difference_at_most_5_
         old = np.ones(count, bool)
         gains = figures[1] - figures[0]
         marks = Marks("spearman", gains, *figures, False, clusters, old, {})  # noqa: FBT003
+        promoted += judge(marks, Gate(), 1).decision == "promote"
+    assert promoted <= 25, promoted
+
+
+def of_entities(rng, count):
+    right = rng.integers(1, 5, count)
+    found = [rng.binomial(right, 0.7).astype(float) for _ in "12"]
+    return [f1_figures(hits, hits + rng.poisson(0.4, count), right * 1.0) for hits in found]
+
+
+def of_boxes(rng, count):
+    right = [[box(100 * at) for at in range(rng.integers(1, 4))] for _ in range(count)]
+
+    def answered(there):
+        found = [box(100 * at + 1, rng.random()) for at in range(len(there)) if rng.random() < 0.7]
+        false = [box(1000 + 100 * at, 0.8 * rng.random()) for at in range(rng.poisson(0.5))]
+        return [*found, *false]
+
+    return [Precision([answered(one) for one in right], right, ("a",)).mean for _ in "12"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("figures_of", [of_entities, of_boxes])
+def test_of_500_retrainings_of_entities_and_of_boxes_without_a_true_difference_either(figures_of):
+    rng = np.random.default_rng(4)
+    promoted = 0
+    for _ in range(500):
+        count = int(rng.choice([60, 120, 200]))
+        figures = figures_of(rng, count)
+        clusters = [str(at) for at in range(count)]
+        gains = figures[1] - figures[0]
+        old = np.ones(count, bool)
+        marks = Marks("any", gains, *figures, False, clusters, old, {})  # noqa: FBT003
         promoted += judge(marks, Gate(), 1).decision == "promote"
     assert promoted <= 25, promoted
 
