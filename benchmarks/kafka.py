@@ -13,6 +13,8 @@ from streamer.embedded import EmbeddedKafka
 
 _MAX_BYTES = 16 * 2**20
 _QUIET_S = 0.1
+_LEAST_S = 0.001
+"""What the broker's clock tells apart: few answers may all have one time."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,13 @@ class Arrivals:
         last = len(self.times) - 1
         first, upto = self.times[int(begin * last)], self.times[int(end * last)]
         counted = sum(first < time <= upto for time in self.times)
-        return counted / max(upto - first, 1e-3)
+        return counted / max(upto - first, _LEAST_S)
 
     def rate(self, lead: int) -> float:
         """Give answers a second, those after the first `lead`."""
         began, ended = self.times[lead], self.times[-1]
         counted = sum(time > began for time in self.times)  # a batch has one time: not half of it
-        return counted / (ended - began)
+        return counted / max(ended - began, _LEAST_S)
 
 
 class Kafka:
