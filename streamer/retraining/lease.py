@@ -7,7 +7,7 @@ import structlog
 
 from streamer.broker import Lease, backoff
 from streamer.config import Settings
-from streamer.errors import StreamerError
+from streamer.errors import BrokerError, StreamerError
 
 _LOOK_EVERY_S = 1.0
 _STOPPED_WITHIN_S = 10.0
@@ -15,13 +15,19 @@ _REBALANCED_WITHIN_S = 3.0
 
 
 class Held:
-    """Keeps the lease in a thread of its own: learning takes longer than a poll may wait."""
+    """Keeps the lease in a thread of its own: learning takes longer than a poll may wait.
+
+    Attributes:
+        mine: set while the lease is held.
+        refused: why Kafka gives it to nobody with this identity, if it does not.
+    """
 
     def __init__(self, settings: Settings, group: str) -> None:
         self._settings = settings
         self._group = group
         self._stopping = Event()
         self.mine = Event()
+        self.refused: BrokerError | None = None
         self._thread = Thread(target=self._run, name="lease", daemon=True)
         self._log = structlog.get_logger("retrain")
 
@@ -49,11 +55,13 @@ class Held:
                             seen = monotonic()
                         elif monotonic() - seen > _REBALANCED_WITHIN_S:
                             self.mine.clear()
-                        tries = 0
+                        tries, self.refused = 0, None
                 finally:
                     self.mine.clear()
                     lease.close()
             except StreamerError as error:
                 tries += 1
+                if isinstance(error, BrokerError) and not error.retriable:
+                    self.refused = error
                 self._log.warning("the lease is lost, trying again", error=str(error))
                 self._stopping.wait(backoff(tries))

@@ -131,6 +131,8 @@ class Sidecar:
         told = False
         while not self._held.mine.wait(_LOOK_EVERY_S):
             self._check()
+            if self._held.refused is not None:
+                raise self._held.refused
             if not told and time.monotonic() - waited > _WAIT_S:
                 told = True
                 self.metrics.holds(self._file.name, held=False)
