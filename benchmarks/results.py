@@ -153,6 +153,8 @@ def _lines(content: Mapping[str, Any]) -> Iterator[str]:
         f"{', '.join(f'{name} {found}' for name, found in about['peers'].items())}; "
         f"{about['written']}.\n"
     )
+    if about["scale"] < 1:
+        yield "With fewer records than it is meant for: it runs; rates are of a few waves only.\n"
     for name, told in content["results"].items():
         found = [system["medians"] for system in told["systems"].values()]
         columns = [key for key in _COLUMNS if any(key in one for one in found)]

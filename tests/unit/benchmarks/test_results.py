@@ -57,7 +57,12 @@ def test_an_interrupted_run_keeps_every_turn_that_was_over(tmp_path):
     assert {"commit", "cores", "cpu", "load_before", "peers"} <= set(kept["about"])
     told = table(kept)
     assert "| ours | 2 | 100 |" in told
+    assert "fewer records" not in told
     assert "theirs failed: TimeoutError" in told
+
+
+def test_a_run_of_few_records_says_so(tmp_path):
+    assert "a few waves only" in table(Results(tmp_path / "a.json", 1, scale=0.1).content())
 
 
 @pytest.mark.parametrize(("share", "value"), [(0.5, 5), (0.99, 10), (0.0, 1)])
