@@ -36,13 +36,14 @@ from streamer.pipeline.room import room_findings
 from streamer.pipeline.serving import Serving
 from streamer.pipeline.startup import champions, gone_back, open_serving, trial_of_deployed
 from streamer.pipeline.topics import prepare_topics, topic_findings
-from streamer.runtime import steady_memory
+from streamer.runtime import give_back_memory, steady_memory
 from streamer.telemetry import Metrics
 
 if TYPE_CHECKING:
     from streamer.telemetry.traces import Traces
 
 _WATCH_EVERY_S = 0.1
+_GIVE_BACK_EVERY_S = 20.0
 _RETRY_S = 2.0
 _EXIT_HUNG = 70
 
@@ -195,20 +196,18 @@ class Daemon:
     def _watch(self) -> None:
         """Wait for the end of the lines: a signal, or an error that ends them all."""
         deadline: float | None = None
+        give_back_at = time.monotonic()
         while not all(line.ended.is_set() for line in self.lines):
             self._stopping.wait(_WATCH_EVERY_S) if not self._stopping.is_set() else time.sleep(
                 _WATCH_EVERY_S
             )
+            if time.monotonic() > give_back_at:
+                give_back_memory()
+                give_back_at = time.monotonic() + _GIVE_BACK_EVERY_S
             if any(line.error is not None for line in self.lines):
                 self._stopping.set()
             if self._stopping.is_set():
-                if deadline is None:
-                    deadline = time.monotonic() + self._settings.line.drain_timeout
-                    self._log.info("stopping: what is in flight is finished first")
-                for line in self.lines:
-                    line.stop()
-                    if time.monotonic() > deadline:
-                        line.abandon()
+                deadline = self._end_lines(deadline)
             for line in self.lines:
                 if line.transaction_hangs():
                     self._log.error(
@@ -221,6 +220,17 @@ class Daemon:
         self._log.info(
             "stopped", **{name: e.status()["records_answered"] for name, e in self.events.items()}
         )
+
+    def _end_lines(self, deadline: float | None) -> float:
+        """Let the lines finish what is in flight until a deadline, which is set once."""
+        if deadline is None:
+            deadline = time.monotonic() + self._settings.line.drain_timeout
+            self._log.info("stopping: what is in flight is finished first")
+        for line in self.lines:
+            line.stop()
+            if time.monotonic() > deadline:
+                line.abandon()
+        return deadline
 
     def _listen_to_signals(self) -> None:
         if current_thread() is not main_thread():

@@ -3,7 +3,7 @@
 from streamer.runtime.budget import Budget
 from streamer.runtime.channel import Channel, Closed
 from streamer.runtime.cores import usable_cores
-from streamer.runtime.memory import steady_memory
+from streamer.runtime.memory import give_back_memory, steady_memory
 from streamer.runtime.stage import Stage, StageThread, run_line
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Closed",
     "Stage",
     "StageThread",
+    "give_back_memory",
     "run_line",
     "steady_memory",
     "usable_cores",

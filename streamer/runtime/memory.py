@@ -3,6 +3,8 @@
 import ctypes
 import gc
 import sys
+from collections.abc import Callable
+from typing import Any
 
 # malloc.h of glibc; see mallopt(3).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -25,11 +27,27 @@ def steady_memory() -> None:
     more rarely.
     """
     gc.set_threshold(*_COLLECT_AFTER)
+    mallopt = _of_libc("mallopt")
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 1)
+        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _SPARE_BYTES)
+
+
+def give_back_memory() -> None:
+    """Give the system back what is free between blocks in use; to be called now and then.
+
+    By itself glibc gives back what lies at the heap's end only. Pictures of changing sizes leave
+    holes, after a minute as large together as what is in use.
+    """
+    trim = _of_libc("malloc_trim")
+    if trim is not None:
+        trim(0)
+
+
+def _of_libc(name: str) -> Callable[..., Any] | None:
+    """Give a function of glibc's; None elsewhere."""
     if not sys.platform.startswith("linux"):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:  # musl
-        return
-    mallopt(_M_ARENA_MAX, 1)
-    mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
-    mallopt(_M_TRIM_THRESHOLD, _SPARE_BYTES)
+        return None
+    found: Callable[..., Any] | None = getattr(ctypes.CDLL(None), name, None)  # None: musl
+    return found
