@@ -2,6 +2,7 @@
 
 import json
 import urllib.request
+from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
 from playwright.sync_api import expect
@@ -37,7 +38,9 @@ def asked(sidecar, path):
 
 
 def percent(share: float) -> str:
-    return f"{share * 100:.{1 if share < 0.1 else 0}f} %"
+    """Round as the browser does: halves up."""
+    places = Decimal("0.1") if share < 0.1 else Decimal(1)
+    return f"{Decimal(share * 100).quantize(places, ROUND_HALF_UP)} %"
 
 
 def test_a_run_its_version_and_its_candidates_are_shown_as_they_are(taught):
@@ -57,8 +60,8 @@ def test_a_run_its_version_and_its_candidates_are_shown_as_they_are(taught):
         "the promoted version is shown",
     )
     assert taught.model()["beside"] == ""
-    events = [row[2:] for row in watched.rows("#events") if row[1] == world.model]
-    assert ["promote", "1 → 2 by a test: it is good"] in events
+    told = [world.model, "promote", "1 → 2 by a test: it is good"]
+    eventually(lambda: told in [row[1:] for row in watched.rows("#events")], "it is told who did")
     assert sidecar.stop() == 0
     assert watched.complaints == []
 
