@@ -21,7 +21,7 @@ PYTEST := python -m pytest -rs --strict-skips
 LOCK = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --no-annotate --quiet $(if $(UPGRADE),--upgrade)
 # Light extras that tests and images have too.
-LIGHT := --extra dashboard --extra otel --extra retrain --extra schemas
+LIGHT := --extra dashboard --extra librdkafka --extra otel --extra retrain --extra schemas
 DEV := --extra cpu --extra dev $(LIGHT)
 # A container is given a cluster: it carries neither the broker's jars nor a JRE.
 # Of uplot-python it takes the chart library alone, which is a file: not the shell that draws with it.
@@ -113,6 +113,13 @@ mlflow: $(MLFLOW)/.ready ## the registry in MLflow, on a real server (installs 1
 .PHONY: page
 page: $(PAGE)/.ready ## the live page in a real Chromium (Debian and Ubuntu: apt-get install chromium)
 	$(PAGE)/bin/$(PYTEST) -m '$(if $(LONG),browser,browser and not long)' $(ARGS)
+
+.PHONY: librdkafka
+librdkafka: venv ## what depends on the Kafka client once more, over librdkafka (LONG=1: long faults, too)
+	STREAMER_KAFKA__CLIENT=librdkafka $(BIN)/$(PYTEST) -m '$(if $(LONG),not browser,not long)' \
+		tests/integration/test_delivery.py tests/integration/test_positions.py \
+		tests/integration/test_hostile.py tests/faults/test_kills.py tests/faults/test_members.py \
+		tests/faults/test_network.py tests/faults/test_poison.py $(ARGS)
 
 .PHONY: soak
 soak: venv ## volume tests, then half an hour of random faults (ARGS="--minutes 5" for less)

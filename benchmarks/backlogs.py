@@ -98,16 +98,22 @@ def fast_boxes(run: Run) -> None:
 
 
 def nothing(run: Run) -> None:
-    """A model of no cost, beside the client's own loop."""
+    """A model of no cost, beside the loop of either client."""
     systems = [
         Script("bare loop", "bare.py", role="floor"),
         Streamer("streamer at-least-once", nothing_of(run)),
         Streamer("streamer", nothing_of(run), **_EXACTLY),
+        Script("bare loop, librdkafka", "bare_librdkafka.py", role="floor"),
+        Streamer("librdkafka at-least-once", nothing_of(run), client="librdkafka"),
+        Streamer("librdkafka", nothing_of(run), client="librdkafka", **_EXACTLY),
     ]
     figures = backlogs(run, "nothing", systems, [b"x" * 100] * run.count(100_000))
     for name in ("streamer at-least-once", "streamer"):
         ratios = figures.ratios(name, "bare loop", "rate")
         figures.ask(f"{name} ÷ bare loop, no model", ratios, ">= 0.7")
+    for name in ("at-least-once", ""):
+        ratios = figures.ratios(f"librdkafka {name}".strip(), f"streamer {name}".strip(), "rate")
+        figures.ask(f"librdkafka ÷ kafka-python, {name or 'exactly-once'}", ratios, ">= 2")
 
 
 def delivery(run: Run) -> None:

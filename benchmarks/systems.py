@@ -105,8 +105,11 @@ class Streamer:
     role: Literal["own", "peer", "floor"] = "own"
     form = Form()
 
-    def __init__(self, name: str, topology: Mapping[str, Any], **more: Any) -> None:
+    def __init__(
+        self, name: str, topology: Mapping[str, Any], *, client: str = "kafka-python", **more: Any
+    ) -> None:
         self.name = name
+        self._client = client
         self._topology = {**topology, **more}
 
     @contextmanager
@@ -120,6 +123,7 @@ class Streamer:
             file.write_text(yaml.safe_dump(topology))
             environment = {
                 "STREAMER_KAFKA__BOOTSTRAP_SERVERS": servers,
+                "STREAMER_KAFKA__CLIENT": self._client,
                 "STREAMER_HTTP__PORT": str(port),
                 "STREAMER_LOG__LEVEL": "WARNING",
             }

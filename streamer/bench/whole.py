@@ -39,7 +39,9 @@ class Ran:
 def kafka_here(settings: Settings) -> Iterator[Settings]:
     """Run a Kafka on this machine; give settings that lead there."""
     with EmbeddedKafka(port=0) as kafka:
-        here = KafkaSettings(bootstrap_servers=kafka.bootstrap_servers)
+        here = KafkaSettings(
+            bootstrap_servers=kafka.bootstrap_servers, client=settings.kafka.client
+        )
         yield settings.model_copy(update={"kafka": here})
 
 

@@ -118,3 +118,20 @@ class Admin:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+
+def group_members(kafka: KafkaSettings, group: str) -> set[str]:
+    """Ask who the members of a group are now.
+
+    Raises:
+        BrokerError: Kafka does not say.
+    """
+    try:
+        client = KafkaAdminClient(**client_settings(kafka))
+        try:
+            found = client.describe_groups([group])
+        finally:
+            client.close()
+    except errors.KafkaError as error:
+        raise broker_error(error, "asking for the group's members") from error
+    return {str(one["member_id"]) for one in found[group]["members"]}

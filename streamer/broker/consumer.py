@@ -3,17 +3,19 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from kafka import KafkaAdminClient, KafkaConsumer, errors
+from kafka import KafkaConsumer, errors
 from kafka import TopicPartition as ClientPartition
 from kafka.structs import ConsumerGroupMetadata
 
+from streamer.broker.admin import group_members
 from streamer.broker.connection import check_names, client_settings, merged
 from streamer.broker.failures import broker_error
 from streamer.broker.joins import JOIN_S, Assignor, Joins, Ownership, RevocationListener
 from streamer.broker.offsets import Note, no_note, offsets_of
 from streamer.broker.polled import record_of, unpark
+from streamer.broker.ports import MissingPositionsError, OutOfRangeError
 from streamer.config.settings import KafkaSettings
-from streamer.errors import BrokerError, StreamerError
+from streamer.errors import BrokerError
 from streamer.records import Record, TopicPartition
 
 _POSITION_TIMEOUT_MS = 5000
@@ -37,18 +39,6 @@ def check_consumer_settings(given: Mapping[str, Any], where: str) -> None:
         ConfigError: naming the setting and its place.
     """
     check_names(given, _FIXED, set(KafkaConsumer.DEFAULT_CONFIG), where)
-
-
-class MissingPositionsError(StreamerError):
-    """The group has no committed position for some partitions it was given."""
-
-
-class OutOfRangeError(StreamerError):
-    """The positions of some partitions are no longer, or not yet, in the log."""
-
-    def __init__(self, positions: Mapping[TopicPartition, int]) -> None:
-        super().__init__(f"out of range: {dict(positions)}")
-        self.positions = dict(positions)
 
 
 class GroupConsumer:
@@ -134,7 +124,8 @@ class GroupConsumer:
     def committed(self, partition: TopicPartition) -> tuple[int, str] | None:
         """Give the group's committed position and the note beside it.
 
-        The end of a transaction that is still open on the position is waited for.
+        The end of a transaction that is still open on the position is waited for. librdkafka adds a
+        zero byte to notes: another replica may use it.
         """
         where = ClientPartition(*partition)
         try:
@@ -143,7 +134,7 @@ class GroupConsumer:
             raise broker_error(error, "reading committed positions") from error
         if found is None or found.offset < 0:
             return None
-        return int(found.offset), found.metadata or ""
+        return int(found.offset), (found.metadata or "").removesuffix("\0")
 
     def seek(self, partition: TopicPartition, offset: int) -> bool:
         """Read on from an offset; False if the partition is no longer ours."""
@@ -246,15 +237,7 @@ class GroupConsumer:
         Raises:
             BrokerError: Kafka does not say.
         """
-        try:
-            admin = KafkaAdminClient(**client_settings(self._kafka))
-            try:
-                found = admin.describe_groups([self._group])
-            finally:
-                admin.close()
-        except errors.KafkaError as error:
-            raise broker_error(error, "asking for the group's members") from error
-        return {str(one["member_id"]) for one in found[self._group]["members"]}
+        return group_members(self._kafka, self._group)
 
     @property
     def joined(self) -> bool:

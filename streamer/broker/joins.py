@@ -169,7 +169,7 @@ class Joins:
         over = found.state is MemberState.STABLE and not self._coordinator.rejoining
         if not over or name[1] < 0 or name == self._known:
             return
-        if self._known is not None and not self._follows(name):
+        if self._known is not None and not follows(self._known, name, static=self._static):
             kept = [TopicPartition(*partition) for partition in self._client.assignment()]
             self._ownership.taken(kept)
             self._ownership.assigned(kept)
@@ -182,7 +182,8 @@ class Joins:
         Under another name somebody may have them already.
         """
         found = self._client.group_metadata()
-        if not positions or not self._follows((str(found.member_id), int(found.generation_id))):
+        name = (str(found.member_id), int(found.generation_id))
+        if not positions or not follows(self._known, name, static=self._static):
             return
         offsets = offsets_of({p: at for p, (at, _) in positions.items()}, lambda p: positions[p][1])
         commit = self._coordinator._commit_offsets_sync_async  # noqa: SLF001 - commit() would block
@@ -191,9 +192,10 @@ class Joins:
         except errors.KafkaError as error:  # the next owner answers them again
             _log.warning("partitions go before their positions are committed", error=repr(error))
 
-    def _follows(self, name: tuple[str, int]) -> bool:
-        """Whether nobody else can have had our partitions between the known name and this one."""
-        if self._known is None or name[0] != self._known[0]:
-            return False
-        passed = name[1] - self._known[1]
-        return passed == 1 or (passed > 1 and not self._static)
+
+def follows(known: tuple[str, int] | None, name: tuple[str, int], *, static: bool) -> bool:
+    """Whether nobody else can have had our partitions between the known name and this one."""
+    if known is None or name[0] != known[0]:
+        return False
+    passed = name[1] - known[1]
+    return passed == 1 or (passed > 1 and not static)

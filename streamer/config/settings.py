@@ -22,6 +22,8 @@ class KafkaSettings(Section):
 
     bootstrap_servers: str = "127.0.0.1:9092"
     """`HOST:PORT`, several with commas between them."""
+    client: Literal["kafka-python", "librdkafka"] = "kafka-python"
+    """What reads and writes records; librdkafka costs less, and needs the extra `librdkafka`."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     """As the brokers' listener has it."""
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None

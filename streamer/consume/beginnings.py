@@ -4,7 +4,7 @@ from typing import Literal
 
 import structlog
 
-from streamer.broker import GroupConsumer
+from streamer.broker import Member
 from streamer.errors import BrokerError
 from streamer.records import TopicPartition
 
@@ -20,7 +20,7 @@ class Beginnings:
 
     def __init__(
         self,
-        consumer: GroupConsumer,
+        consumer: Member,
         reset: Literal["earliest", "latest"],
         out_of_range: Literal["stop", "earliest", "latest"],
     ) -> None:

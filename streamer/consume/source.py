@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 import structlog
 
-from streamer.broker import GroupConsumer, MissingPositionsError, OutOfRangeError, backoff
+from streamer.broker import Member, MissingPositionsError, OutOfRangeError, backoff
 from streamer.consume.assignment import Assignment
 from streamer.consume.beginnings import Beginnings
 from streamer.consume.caution import Attempt, Caution
@@ -68,7 +68,7 @@ class Source:
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of one loop
         self,
-        consumer: GroupConsumer,
+        consumer: Member,
         assignment: Assignment,
         gatherer: Gatherer,
         budget: Budget,

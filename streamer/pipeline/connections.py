@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from streamer.broker import Admin, GroupConsumer, Producer
+from streamer.broker import Admin, Member, Writer, open_member, open_writer
 from streamer.broker.joins import Ownership
 from streamer.config import Settings, Topology
 from streamer.records import TopicPartition
@@ -12,11 +12,11 @@ from streamer.records import TopicPartition
 class Connections(Protocol):
     """Opens what a line reads and writes with."""
 
-    def consumer(self, topology: Topology, ownership: Ownership) -> GroupConsumer:
+    def consumer(self, topology: Topology, ownership: Ownership) -> Member:
         """Open a member of the topology's group."""
         ...
 
-    def producer(self, topology: Topology, transactional_id: str | None) -> Producer:
+    def producer(self, topology: Topology, transactional_id: str | None) -> Writer:
         """Open a producer, transactional if it has an id."""
         ...
 
@@ -36,9 +36,9 @@ class KafkaConnections:
         self._kafka = settings.kafka
         self._revoke_timeout = settings.line.revoke_timeout
 
-    def consumer(self, topology: Topology, ownership: Ownership) -> GroupConsumer:
+    def consumer(self, topology: Topology, ownership: Ownership) -> Member:
         """Open a member of the topology's group."""
-        return GroupConsumer(
+        return open_member(
             self._kafka,
             topology.group,
             topology.source.topics,
@@ -48,9 +48,9 @@ class KafkaConnections:
             revoke_timeout=self._revoke_timeout,
         )
 
-    def producer(self, topology: Topology, transactional_id: str | None) -> Producer:
+    def producer(self, topology: Topology, transactional_id: str | None) -> Writer:
         """Open a producer, transactional if it has an id."""
-        return Producer(self._kafka, topology.sink.kafka, transactional_id=transactional_id)
+        return open_writer(self._kafka, topology.sink.kafka, transactional_id=transactional_id)
 
     def limits(self, topics: Iterable[str]) -> dict[str, int]:
         """Give the bytes that a record may have, of the topics where that is known."""

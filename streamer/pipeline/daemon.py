@@ -15,6 +15,7 @@ import structlog
 
 from streamer.broker import (
     certificates,
+    check_client,
     check_consumer_settings,
     check_producer_settings,
     wait_for_brokers,
@@ -82,6 +83,7 @@ class Daemon:
         for file, topology in self.topologies:
             check_consumer_settings(topology.source.kafka, f"{file}: source.kafka")
             check_producer_settings(topology.sink.kafka, f"{file}: sink.kafka")
+            check_client(self._settings.kafka)
             formats = (topology.source.format, topology.sink.format)
             check_formats(formats, self._settings.schema_registry)
         return [

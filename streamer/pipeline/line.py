@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from streamer.broker import GroupConsumer
+from streamer.broker import Member
 from streamer.config import Settings, Topology
 from streamer.consume import Assignment, Caution, Commits, Gatherer, Source
 from streamer.decode import Decoder
@@ -67,7 +67,7 @@ class Line:
         )
         self._commits = Commits(topology.commit_interval)
         self.assignment = Assignment(self._unsettled)
-        self._consumer: GroupConsumer | None = None
+        self._consumer: Member | None = None
         self._source: Source | None = None
         self._exactly_once: ExactlyOnce | None = None
         self._stages: list[Any] = []

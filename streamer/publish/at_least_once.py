@@ -5,7 +5,7 @@ from time import sleep
 
 import structlog
 
-from streamer.broker import Pending, Producer, backoff
+from streamer.broker import Sent, Writer, backoff
 from streamer.errors import BrokerError
 from streamer.publish.outlet import Outlet, RefusedError, trouble
 from streamer.publish.ports import Gate
@@ -27,7 +27,7 @@ class AtLeastOnce:
     def __init__(  # noqa: PLR0913 - the parts of one stage
         self,
         outlet: Outlet,
-        open_producer: Callable[[], Producer],
+        open_producer: Callable[[], Writer],
         gate: Gate,
         answered: Callable[[Mapping[TopicPartition, tuple[int, int]]], None],
         stopping: Callable[[], bool],
@@ -91,7 +91,7 @@ class AtLeastOnce:
             wave.slices = mine
         return error
 
-    def _acknowledged(self, sent: Sequence[tuple[Item, Pending]]) -> set[int]:
+    def _acknowledged(self, sent: Sequence[tuple[Item, Sent]]) -> set[int]:
         """Find what need not be sent again: all before the first failure of an output partition.
 
         What came behind a failure may have been written; it is written again, so that the order

@@ -12,7 +12,7 @@ from time import monotonic, sleep
 
 import structlog
 
-from streamer.broker import Note, Producer, backoff, no_note
+from streamer.broker import Note, Writer, backoff, no_note
 from streamer.errors import BrokerError
 from streamer.publish.outlet import Outlet, RefusedError, trouble
 from streamer.publish.ports import Gate
@@ -42,7 +42,7 @@ class ExactlyOnce:
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of one transaction
         self,
         outlet: Outlet,
-        open_producer: Callable[[], Producer],
+        open_producer: Callable[[], Writer],
         gate: Gate,
         committed: Callable[[Iterable[TopicPartition]], Mapping[TopicPartition, int]],
         ready: Callable[[Sequence[Wave], float], Wave | None],

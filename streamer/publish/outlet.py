@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from streamer.broker import Pending, Producer, partition_for
+from streamer.broker import Sent, Writer, partition_for
 from streamer.config.topology import Topology
 from streamer.errors import BrokerError, RecordError
 from streamer.publish.suspects import Suspects
@@ -51,7 +51,7 @@ class Outlet:
         """Suspect nobody of the items that come now."""
         self._suspects.clear()
 
-    def deliver(self, producer: Producer, items: Sequence[Item]) -> list[tuple[Item, Pending]]:
+    def deliver(self, producer: Writer, items: Sequence[Item]) -> list[tuple[Item, Sent]]:
         """Send the outputs of items in order, and wait for what becomes of them.
 
         Ends behind the first group that fails: a producer is of no use after a failure. Items at
@@ -60,7 +60,7 @@ class Outlet:
         Raises:
             BrokerError: an output topic is missing, or takes not even a bare dead letter.
         """
-        sent: list[tuple[Item, Pending]] = []
+        sent: list[tuple[Item, Sent]] = []
         for group in self._suspects.apart(items):
             begun = len(sent)
             self._append(producer, group, sent)
@@ -77,7 +77,7 @@ class Outlet:
         return sent
 
     def _append(
-        self, producer: Producer, items: Sequence[Item], sent: list[tuple[Item, Pending]]
+        self, producer: Writer, items: Sequence[Item], sent: list[tuple[Item, Sent]]
     ) -> None:
         """Append the outputs of items; what is known to be too large is rejected."""
         counts: dict[str, int] = {}  # of the topics' partitions: asked for once, not by record
@@ -101,7 +101,7 @@ class Outlet:
                 self.refuse(item, failure)
         self._suspects.split(suspects)
 
-    def partition_of(self, producer: Producer, output: OutRecord) -> tuple[str, int]:
+    def partition_of(self, producer: Writer, output: OutRecord) -> tuple[str, int]:
         """Say where an output goes."""
         count = self._count(producer, output.topic)
         return output.topic, partition_for(output, count, self._rule)
@@ -134,7 +134,7 @@ class Outlet:
             self.refuse(item, RecordError(message, reason="too-large"))
         return None
 
-    def _count(self, producer: Producer, topic: str) -> int:
+    def _count(self, producer: Writer, topic: str) -> int:
         known, at = self._partitions.get(topic, (0, 0.0))
         if known and monotonic() - at < _PARTITIONS_FOR_S:
             return known
@@ -154,7 +154,7 @@ class RefusedError(BrokerError):
     """Records were refused for their own sake; what is left can be sent at once."""
 
 
-def trouble(sent: Sequence[tuple[Item, Pending]]) -> BrokerError | None:
+def trouble(sent: Sequence[tuple[Item, Sent]]) -> BrokerError | None:
     """Say why not all of what was sent is written; None if it is.
 
     What no further try can get over goes first; then refusals, which explain the rest.

@@ -7,8 +7,11 @@ from support.topics import Sent, expected_sources, in_order, sources
 MODES = ["at-least-once", "exactly-once"]
 
 
+@pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
 @pytest.mark.parametrize("delivery", MODES)
-def test_every_record_is_answered_once_in_order_and_carries_what_it_had(delivery, topics, daemons):
+def test_every_record_is_answered_once_in_order_and_carries_what_it_had(
+    delivery, client, topics, daemons
+):
     tiny.text_model(daemons.folder / "models")
     source, sink = topics.make(3, prefix="texts"), topics.make(2, prefix="moods")
     topology = {
@@ -31,7 +34,7 @@ def test_every_record_is_answered_once_in_order_and_carries_what_it_had(delivery
         for number in range(600)
     ]
     topics.send(source, records)
-    with daemons.running(topology) as daemon:
+    with daemons.running(topology, KAFKA__CLIENT=client) as daemon:
         answers = topics.read(sink, 600, alive=daemon.alive)
     assert sources(answers) == dict.fromkeys(expected_sources(source, topics.ends(source)), 1)
     assert in_order(answers)

@@ -168,6 +168,13 @@ def command(*arguments: str, environment: Mapping[str, str], folder: Path) -> tu
 
 
 def environment_of(given: Mapping[str, str]) -> dict[str, str]:
-    """Give a child's environment: ours, without settings that are not given here."""
-    inherited = {name: value for name, value in os.environ.items() if "STREAMER_" not in name}
+    """Give a child's environment: ours, without settings that are not given here.
+
+    But the Kafka client: a whole run may be asked for over another one.
+    """
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if "STREAMER_" not in name or name == "STREAMER_KAFKA__CLIENT"
+    }
     return {**inherited, **given, "PYTHONUNBUFFERED": "1"}
