@@ -1,7 +1,6 @@
 """Positions of a group over librdkafka: what is committed, and what becomes of it."""
 
 from collections.abc import Callable, Mapping
-from time import monotonic, sleep
 
 from confluent_kafka import Consumer as Client
 from confluent_kafka import KafkaError, KafkaException
@@ -13,8 +12,7 @@ from streamer.errors import BrokerError
 from streamer.records import TopicPartition
 
 Done = Callable[[Exception | None], None]
-_ANSWER_S = 30.0
-_AGAIN_S = 0.1
+_ANSWER_S = 2.0
 _REBALANCED = frozenset(
     {
         KafkaError.ILLEGAL_GENERATION,
@@ -48,21 +46,18 @@ class Commits:
         self._under_way: list[tuple[dict[TopicPartition, int], Done]] = []
 
     def committed(self, partition: TopicPartition) -> tuple[int, str] | None:
-        """Give the committed position and its note; the end of an open transaction is awaited."""
-        until = monotonic() + _ANSWER_S
-        while True:
-            try:
-                [found] = self._client.committed([ClientPartition(*partition)], _ANSWER_S)
-            except KafkaException as error:
-                trouble = error_of(error)
-            else:
-                if found.error is None:
-                    return None if found.offset < 0 else (found.offset, found.metadata or "")
-                trouble = found.error
-            failure = fault(trouble, "reading committed positions")
-            if not failure.retriable or monotonic() > until:
-                raise failure
-            sleep(_AGAIN_S)
+        """Give the committed position and its note.
+
+        The end of a transaction that is still open on it is waited for by asking again, with polls
+        between: the whole group waits for a member that does not poll while it rebalances.
+        """
+        try:
+            [found] = self._client.committed([ClientPartition(*partition)], _ANSWER_S)
+        except KafkaException as error:
+            raise _unsettled(error_of(error)) from error
+        if found.error is not None:
+            raise _unsettled(found.error)
+        return None if found.offset < 0 else (found.offset, found.metadata or "")
 
     def commit(self, positions: Mapping[TopicPartition, int], note: Note) -> None:
         """Commit and wait."""
@@ -92,6 +87,12 @@ class Commits:
                 del self._under_way[number]
                 done(None if failed is None else _failure(failed))
                 return
+
+
+def _unsettled(error: KafkaError) -> BrokerError:
+    found = fault(error, "reading committed positions")
+    found.retriable = found.retriable or error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT
+    return found
 
 
 def _failure(error: KafkaError) -> BrokerError:

@@ -143,7 +143,8 @@ class Consumer:
     def committed(self, partition: TopicPartition) -> tuple[int, str] | None:
         """Give the group's committed position and the note beside it.
 
-        The end of a transaction that is still open on the position is waited for.
+        Raises:
+            BrokerError: retriable while a transaction is open on the position.
         """
         return self._commits.committed(partition)
 
@@ -175,7 +176,10 @@ class Consumer:
         return [TopicPartition(topic, number) for number in sorted(numbers)]
 
     def group_metadata(self) -> ConsumerGroupMetadata:
-        """Give the membership as the client knows it this moment, in the middle of a join too."""
+        """Give the membership as the client knows it this moment, in the middle of a join too.
+
+        Only for the thread that polls: the client keeps Python's lock while it asks itself.
+        """
         return membership_of(self._client, self._group)
 
     @property
