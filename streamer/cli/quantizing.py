@@ -1,7 +1,7 @@
 """`streamer models quantize`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,11 +23,15 @@ def quantize(
         ),
     ],
     task: Task = None,
+    precision: Annotated[
+        Literal["int8", "fp16"],
+        typer.Option(help="What the twin computes in: `fp16` is for GPUs, whose answers it tells."),
+    ] = "int8",
     as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False,
     config: Config = None,
 ) -> None:
-    """Let a model compute in eight bits as well (`precision: int8`), and report the effect."""
+    """Let a model compute in fewer bits as well (`precision`), and report the effect."""
     from streamer.operate.quantizing import Quantizing, quantize_model
 
-    quantizing = Quantizing(source=source, target=to, data=tuple(data), task=task, as_json=as_json)
+    quantizing = Quantizing(source, to, tuple(data), task, precision, as_json)
     raise typer.Exit(quantize_model(quantizing, opened(config)))

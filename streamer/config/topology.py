@@ -166,10 +166,14 @@ class ModelRef(Section):
     """What ONNX Runtime computes with; `auto`: CUDA on a GPU, else the CPU. One that is named is
     used or refused."""
     precision: Literal["auto", "fp32", "fp16", "bf16", "int8"] = "auto"
-    """Of Torch's weights and what is computed with them (TensorRT: `fp16` too); `auto`: the
-    file's own. `int8`: of an ONNX file that `streamer models quantize` has made a twin of."""
+    """Of Torch's weights and what is computed with them; `auto`: the file's own. Of ONNX files
+    `int8` and `fp16` take the twin that `streamer models quantize` has made; TensorRT needs none
+    for `fp16`."""
     memory: Size | None = None
     """GPU memory that a session may take, as in 8GiB; all there is if left out."""
+    fuse: bool | Literal["auto"] = "auto"
+    """Whether pictures go to the model as bytes, and are cast, normalised and transposed in front
+    of it on its device (ONNX, Torch); `auto`: on GPUs. `true` is refused where it cannot be."""
     compile: bool = False
     """Whether Torch compiles the model (`torch.compile`): the first batches take minutes."""
     allow_bin: bool = False

@@ -1,12 +1,14 @@
 """Model inputs to arrays: sessions of the frameworks, behind one protocol."""
 
+from dataclasses import replace
 from typing import Literal, Protocol
 
 import structlog
 
-from streamer.errors import ConfigError
+from streamer.errors import ConfigError, ModelError
 from streamer.infer.base import BaseSession
 from streamer.infer.fit import check_fit
+from streamer.infer.fusing import refuse_fusing
 from streamer.infer.generate import GenerateSession
 from streamer.infer.isolated import IsolatedSession
 from streamer.infer.litert import LiteRtSession
@@ -22,6 +24,7 @@ from streamer.tasks import WRITING
 
 _log = structlog.get_logger(__name__)
 _OF_TORCH = (".pt", ".ts", ".torchscript", ".pt2", ".safetensors", ".bin")
+_FUSING = (OnnxSession, TorchSession)
 
 
 def open_session(
@@ -48,7 +51,11 @@ def open_session(
     """
     if isolation == "process":
         return IsolatedSession(version, device=device, threads=threads, tuning=tuning)
-    session = _backend(version)(version, device=device, threads=threads, tuning=tuning)
+    backend = _backend(version)
+    if tuning is not None and tuning.fuse is True and backend not in _FUSING:
+        told = ModelError(f"{version.file.name} is not run by ONNX Runtime or Torch")
+        refuse_fusing(version, tuning, told)
+    session = backend(version, device=device, threads=threads, tuning=tuning)
     if session.fallback is not None:
         _log.warning(
             "device_fallback",
@@ -60,7 +67,7 @@ def open_session(
     if tuning is not None and tuning.single:
         session.max_batch = 1
     elif session.max_batch is None:
-        trial = tried(version, session)
+        trial = tried(replace(version, manifest=session.manifest), session)
         if trial.size == 1:
             session.max_batch = 1
             _log.warning(

@@ -41,6 +41,7 @@ class BaseSession(ABC):
     provider: str
     fallback: str | None = None
     nodes: Mapping[str, int] = MappingProxyType({})
+    in_flight: int = 1
     stands_in: bool = False
     inputs: Mapping[str, TensorInfo]
     outputs: Mapping[str, TensorInfo]
@@ -48,7 +49,7 @@ class BaseSession(ABC):
 
     def __init__(self, version: Version) -> None:
         self._file = version.file
-        self._manifest = version.manifest
+        self.manifest = version.manifest
         self._constants = _constants(version)
         self._closed = False
 
@@ -58,7 +59,7 @@ class BaseSession(ABC):
         self.outputs = outputs
         self._wanted = [
             name
-            for name, output in self._manifest.outputs.items()
+            for name, output in self.manifest.outputs.items()
             if output.decode != "ignore" and name in outputs
         ]
         self.fixed = self._fixed_batch()
@@ -130,7 +131,7 @@ class BaseSession(ABC):
     def _fixed_batch(self) -> int | None:
         if any(
             isinstance(given, ImageBytesInput) and given.dtype == "uint8"
-            for given in self._manifest.inputs.values()
+            for given in self.manifest.inputs.values()
         ):
             return None  # the first axis is a picture's bytes
         sides = {
@@ -139,7 +140,7 @@ class BaseSession(ABC):
             if info.shape and name not in self._constants
         }
         known = [side for side in sides if side is not None]
-        return known[0] if known else self._manifest.batch.fixed
+        return known[0] if known else self.manifest.batch.fixed
 
 
 def listed(kind: str, tensors: Mapping[str, TensorInfo]) -> str:

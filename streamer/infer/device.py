@@ -7,7 +7,13 @@ from functools import cache
 
 from streamer.errors import ModelError
 
-_LIBRARIES = ("libcuda.so.1", "libcuda.so", "nvcuda.dll")
+LIBRARIES = ("libcuda.so.1", "libcuda.so", "nvcuda.dll")
+"""Names of CUDA's driver."""
+
+
+IN_FLIGHT = 2
+"""Batches that a GPU is given at once: one is copied, put together and read on the CPU while the
+other is computed. A third would wait for both, and hold memory."""
 
 
 def cuda_index(device: str) -> int:
@@ -33,7 +39,7 @@ def gpu_uuids() -> tuple[str, ...]:
 
     Asks the driver itself: its order is the one that counts, and it knows MIG slices.
     """
-    driver = first_library(_LIBRARIES)
+    driver = first_library(LIBRARIES)
     count = ctypes.c_int()
     if driver is None or driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
         return ()

@@ -1,6 +1,7 @@
 """Whether a manifest and a graph speak of the same thing; found before anything is consumed."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -58,11 +59,12 @@ _TAGGING = "token-classification"
 
 
 def check_fit(version: Version, session: Session) -> None:
-    """Compare a version's manifest with its loaded graph.
+    """Compare a version's manifest, as the session takes it, with its loaded graph.
 
     Raises:
         ModelError: naming the tensor, what there is and what would be right.
     """
+    version = replace(version, manifest=session.manifest)
     try:
         _check_inputs(version, session)
         _check_outputs(version, session)

@@ -16,7 +16,7 @@ from streamer.errors import ConfigError, ModelError, RecordError, StreamerError
 from streamer.infer.session import OutOfMemoryError, TensorInfo
 from streamer.infer.shared import Arena
 from streamer.infer.tuning import Tuning
-from streamer.models import Version
+from streamer.models import Manifest, Version
 
 _LOAD_WITHIN_S = 300.0
 _RUN_WITHIN_S = 120.0
@@ -30,6 +30,7 @@ class IsolatedSession:
     the worker sends is executed here.
     """
 
+    in_flight: int = 1  # one line of talk
     stands_in: bool = False
 
     def __init__(
@@ -88,6 +89,10 @@ class IsolatedSession:
         self.max_batch: int | None = told["max_batch"]
         self.fallback: str | None = told["fallback"]
         self.nodes: Mapping[str, int] = told["nodes"]
+        fed = told["manifest"]
+        self.manifest = Manifest.model_validate(fed) if fed else self._version.manifest
+        # one that is started again must take what this one takes
+        self._asked["tuning"]["fuse"] = fed is not None
         self.inputs: Mapping[str, TensorInfo] = _infos(told["inputs"])
         self.outputs: Mapping[str, TensorInfo] = _infos(told["outputs"])
 

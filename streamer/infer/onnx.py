@@ -4,22 +4,28 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.errors import ConfigError, ModelError
+from streamer.errors import ConfigError, ModelError, StreamerError
+from streamer.graphs.front import with_front
 from streamer.infer.base import BaseSession, cleaned
+from streamer.infer.binding import Bound, Place, Replayed, replays
+from streamer.infer.device import IN_FLIGHT, cuda_index
+from streamer.infer.fusing import fusion_for, refuse_fusing
 from streamer.infer.providers import CPU, CUDA, TENSORRT, chosen, missing_library
 from streamer.infer.session import TensorInfo
 from streamer.infer.tuning import Tuning
 from streamer.models import Version
-from streamer.models.files import int8_of, looked_at
+from streamer.models.files import looked_at, twin_of
 
 _TENSOR = re.compile(r"tensor\((\w+)\)")
 _DTYPES = {"float": "float32", "double": "float64"}
+_BESIDE = "session.model_external_initializers_file_folder_path"
 _FATAL = 4  # what is an error to ONNX Runtime comes as an exception, too
 _LEVELS = {
     "disabled": "ORT_DISABLE_ALL",
@@ -34,7 +40,7 @@ _SWITCHES = (
     "enable_mem_reuse",
     "use_deterministic_compute",
 )
-_PRECISIONS = ("auto", "fp32", "int8")
+_PRECISIONS = ("auto", "fp32", "fp16", "int8")
 
 
 class OnnxSession(BaseSession):
@@ -51,22 +57,54 @@ class OnnxSession(BaseSession):
         version = _in_precision(version, tuning)
         self._session: Any
         try:
-            self._session = _opened(runtime, version, providers, threads, tuning)
+            self._open(runtime, version, providers, threads, tuning)
         except ModelError:
             lacking = missing_library(runtime, providers[0][0])
             if lacking is None:
                 raise
             self._fall_back(lacking, device, tuning, providers[0][0])
-            self._session = _opened(runtime, version, [(CPU, {})], threads, tuning)
+            self._open(runtime, version, [(CPU, {})], threads, tuning)
         self.provider = self._session.get_providers()[0]
         if self.fallback is None and self.provider != providers[0][0]:
             lacking = missing_library(runtime, providers[0][0])
             why = lacking or "the provider loads, but finds no device that it can use"
             self._fall_back(why, device, tuning, providers[0][0])
-        # Bound outputs are copied from the GPU once, when all are computed.
-        self._bound = self.provider in (CUDA, TENSORRT)
         self.nodes = _placed(self._session)
         self._known(_infos(self._session.get_inputs()), _infos(self._session.get_outputs()))
+        self._runner: Bound | Replayed | None = None
+        if self.provider in (CUDA, TENSORRT):
+            self._bind(runtime, ("cuda", cuda_index(self.device)), tuning)
+
+    def _open(
+        self,
+        runtime: Any,
+        version: Version,
+        providers: list[tuple[str, dict[str, str]]],
+        threads: int,
+        tuning: Tuning,
+    ) -> None:
+        """Load the file, with the normalisation of pictures in front of it where that is fused."""
+        graph: bytes | None = None
+        fusion = fusion_for(version, tuning, self.device)
+        if fusion is not None:
+            try:
+                graph = with_front(version.file, fusion)
+                self.manifest = fusion.manifest
+            except StreamerError as error:
+                refuse_fusing(version, tuning, error)
+        if graph is None:
+            self.manifest = version.manifest
+        self._session = _opened(runtime, version.file, graph, providers, threads, tuning)
+
+    def _bind(self, runtime: Any, place: Place, tuning: Tuning) -> None:
+        """Let runs have their tensors bound; two at once, unless CUDA replays a captured graph."""
+        if replays(tuning):
+            outputs = {name: self.outputs[name] for name in self._wanted}
+            given = self._session, place, self.inputs, outputs, self.fixed
+            self._runner = Replayed(runtime, *given)
+            return
+        self._runner = Bound(self._session, place, self.outputs)
+        self.in_flight = IN_FLIGHT
 
     def _fall_back(self, why: str, device: str, tuning: Tuning, wanted: str) -> None:
         """Accept the CPU where nobody named a GPU; refuse it elsewhere."""
@@ -80,19 +118,13 @@ class OnnxSession(BaseSession):
     def close(self) -> None:
         """Free the model's memory; the session must not run after it."""
         super().close()
-        self._session = None
+        self._runner = self._session = None
 
     def _compute(self, feeds: Mapping[str, NDArray[Any]], wanted: list[str]) -> dict[str, Any]:
-        if not self._bound or any(array.dtype == object for array in feeds.values()):
+        if self._runner is None or any(array.dtype == object for array in feeds.values()):
             values = self._session.run(wanted, {name: _raw(array) for name, array in feeds.items()})
             return dict(zip(wanted, values, strict=True))
-        binding = self._session.io_binding()
-        for name, array in feeds.items():
-            binding.bind_cpu_input(name, array)
-        for name in wanted:
-            binding.bind_output(name)
-        self._session.run_with_iobinding(binding)
-        return dict(zip(wanted, binding.copy_outputs_to_cpu(), strict=True))
+        return self._runner.run(feeds, wanted)
 
 
 def _raw(array: NDArray[Any]) -> NDArray[Any]:
@@ -120,9 +152,8 @@ def _runtime() -> Any:
 
 
 def _refuse_precision(tuning: Tuning) -> None:
-    """Refuse what only another file can give; TensorRT alone builds an engine in fp16."""
-    builds = tuning.provider == "tensorrt" and tuning.precision == "fp16"
-    if tuning.precision not in _PRECISIONS and not builds:
+    """Refuse what only another file can give."""
+    if tuning.precision not in _PRECISIONS:
         raise ModelError(
             f"precision {tuning.precision}: an ONNX file computes in the types that it was "
             "exported with; export it in that precision, or leave precision out"
@@ -130,26 +161,31 @@ def _refuse_precision(tuning: Tuning) -> None:
 
 
 def _in_precision(version: Version, tuning: Tuning) -> Version:
-    """Choose the twin in eight bits where the topology asks for it."""
-    if tuning.precision != "int8":
+    """Choose the twin of fewer bits where the topology asks for it; TensorRT makes fp16 itself."""
+    precision = tuning.precision
+    built = precision == "fp16" and tuning.provider == "tensorrt"
+    if built or precision not in ("int8", "fp16"):
         return version
-    file = int8_of(version.file)
+    file = twin_of(version.file, precision)
     if not file.is_file():
         raise ModelError(
-            f"precision int8: {version.folder} has no {file.name}; make one with "
-            f"`streamer models quantize {version.folder} --to DIR --data FILE`"
+            f"precision {precision}: {version.folder} has no {file.name}; make one with "
+            f"`streamer models quantize {version.folder} --to DIR --data FILE "
+            f"--precision {precision}`"
         )
     looked_at(file)
     return replace(version, file=file)
 
 
-def _opened(
+def _opened(  # noqa: PLR0913, PLR0917 - all that a session is opened with
     runtime: Any,
-    version: Version,
+    file: Path,
+    graph: bytes | None,
     providers: list[tuple[str, dict[str, str]]],
     threads: int,
     tuning: Tuning,
 ) -> Any:
+    """Open a file, or the graph that was made of it; weights may lie beside the file."""
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -160,15 +196,17 @@ def _opened(
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     if threads > 1:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if graph is not None:
+        options.add_session_config_entry(_BESIDE, str(file.parent))
     for name, value in tuning.session_options.items():
         _set_option(runtime, options, name, value)
     try:
         # Its own fallback goes on with the CPU after an error on the GPU, and only prints it.
         return runtime.InferenceSession(
-            str(version.file), options, providers=providers, enable_fallback=0
+            graph or str(file), options, providers=providers, enable_fallback=0
         )
     except Exception as error:
-        raise ModelError(f"{version.file}: cannot be loaded: {cleaned(error)}") from error
+        raise ModelError(f"{file}: cannot be loaded: {cleaned(error)}") from error
 
 
 def _set_option(runtime: Any, options: Any, name: str, value: str) -> None:

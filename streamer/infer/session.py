@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import RecordError
+from streamer.models.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class TensorInfo:
 
 
 class Session(Protocol):
-    """A loaded model; one thread at a time runs it.
+    """A loaded model.
 
     Attributes:
         device: `cpu` or `cuda:N`.
@@ -43,6 +44,8 @@ class Session(Protocol):
         max_batch: items of a batch at the most; None for any number.
         fallback: why the CPU computes although `auto` found a GPU; None if all is well.
         nodes: how many nodes of the graph each provider computes, where that is told.
+        in_flight: how many threads at once may run it, and are worth having.
+        manifest: what it is fed: the version's, but for pictures that enter as bytes.
         stands_in: whether a function stands for the model, which is not tried with made-up inputs.
     """
 
@@ -51,6 +54,8 @@ class Session(Protocol):
     max_batch: int | None
     fallback: str | None
     nodes: Mapping[str, int]
+    in_flight: int
+    manifest: Manifest
     stands_in: bool
     inputs: Mapping[str, TensorInfo]
     outputs: Mapping[str, TensorInfo]

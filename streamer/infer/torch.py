@@ -4,8 +4,9 @@ import importlib
 import inspect
 import re
 import warnings
-from collections.abc import Callable, Mapping
-from threading import Lock
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from threading import Lock, local
 from types import MappingProxyType
 from typing import Any
 from weakref import WeakValueDictionary
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from streamer.errors import ConfigError, ModelError
 from streamer.infer.archives import vet_exported, vet_torchscript
 from streamer.infer.base import BaseSession, cleaned, is_memory
-from streamer.infer.device import cuda_index, gpu_uuids
+from streamer.infer.device import IN_FLIGHT, cuda_index, gpu_uuids
+from streamer.infer.fusing import Front, fusion_for
 from streamer.infer.mixing import refuse_mixing
 from streamer.infer.pretrained import load_pretrained
 from streamer.infer.session import TensorInfo
@@ -59,7 +61,14 @@ class TorchSession(BaseSession):
         self._float = getattr(torch, _DTYPES[tuning.precision]) if _named(tuning) else None
         self._call: Call | None
         self._call, inputs = self._loaded(version, tuning)
-        names = list(self._manifest.outputs)
+        self._front: Front | None = None
+        self._fuse(version, tuning, inputs)
+        self._streams = local()
+        if (
+            self.device != "cpu" and not tuning.compile
+        ):  # compiled code is not known to be re-entrant
+            self.in_flight = IN_FLIGHT
+        names = list(self.manifest.outputs)
         self._known(
             MappingProxyType(inputs),
             MappingProxyType({name: TensorInfo(name, "float32", None) for name in names}),
@@ -71,6 +80,19 @@ class TorchSession(BaseSession):
         self._call = None
         if self.device != "cpu":
             self._torch.cuda.empty_cache()
+
+    def _fuse(self, version: Version, tuning: Tuning, inputs: dict[str, TensorInfo]) -> None:
+        """Take pictures as bytes, and normalise them on the device, where that is fused."""
+        fusion = fusion_for(version, tuning, self.device)
+        if fusion is None or fusion.tensor not in inputs:
+            return
+        self._front = Front(self._torch, fusion, self.device)
+        self._picture = fusion.tensor
+        self.manifest = fusion.manifest
+        sides = inputs[fusion.tensor].shape
+        if sides is not None and fusion.planar and len(sides) == len("NCHW"):
+            sides = (sides[0], *sides[2:], sides[1])
+        inputs[fusion.tensor] = TensorInfo(fusion.tensor, "uint8", sides)
 
     def _loaded(self, version: Version, tuning: Tuning) -> tuple[Call, dict[str, TensorInfo]]:
         suffix = version.file.suffix
@@ -148,8 +170,8 @@ class TorchSession(BaseSession):
         if lacking:
             raise ModelError(f"nothing goes into {', '.join(lacking)}")
         try:
-            with self._torch.inference_mode():
-                tensors = {name: self._tensor(array) for name, array in feeds.items()}
+            with self._torch.inference_mode(), self._stream():
+                tensors = {name: self._tensor(name, array) for name, array in feeds.items()}
                 outputs = self._by_name(self._call(tensors))
                 return {name: self._array(name, outputs) for name in wanted}
         except RuntimeError as error:
@@ -157,19 +179,37 @@ class TorchSession(BaseSession):
                 self._torch.cuda.empty_cache()
             raise
 
-    def _tensor(self, array: NDArray[Any]) -> Any:
+    @contextmanager
+    def _stream(self) -> Iterator[None]:
+        """On a GPU, copy and compute on a stream of the thread's own: batches overlap."""
+        if self.device == "cpu":
+            yield
+            return
+        cuda = self._torch.cuda
+        if not hasattr(self._streams, "own"):
+            cuda.synchronize(self.device)  # the weights may still be on their way
+            self._streams.own = cuda.Stream(self.device)
+        with cuda.stream(self._streams.own):
+            yield
+
+    def _tensor(self, name: str, array: NDArray[Any]) -> Any:
         if array.dtype == object:
             raise ModelError("Torch takes no texts: give it token ids")
         tensor = self._torch.from_numpy(array if array.flags.writeable else array.copy())
+        if self.device != "cpu":
+            # Torch keeps pinned memory for the next batch; from it, the copy holds up nobody.
+            tensor = tensor.pin_memory().to(self.device, non_blocking=True)
+        if self._front is not None and name == self._picture:
+            tensor = self._front(tensor)
         if self._float is not None and tensor.is_floating_point():
-            return tensor.to(self.device, self._float)
-        return tensor.to(self.device)
+            return tensor.to(self._float)
+        return tensor
 
     def _by_name(self, outputs: Any) -> Mapping[str, Any]:
         """Give outputs their names: the model's own, or those of the manifest in their order."""
         if isinstance(outputs, Mapping):
             return outputs
-        names = list(self._manifest.outputs)
+        names = list(self.manifest.outputs)
         values = list(outputs) if isinstance(outputs, tuple | list) else [outputs]
         if all(_NUMBERED.fullmatch(name) for name in names):
             return {f"output_{place}": value for place, value in enumerate(values)}

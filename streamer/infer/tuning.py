@@ -16,6 +16,7 @@ class Tuning:
         provider: what ONNX Runtime computes with; `auto` goes by the device.
         precision: of the weights and of what is computed; `auto` is the file's own.
         memory_bytes: GPU memory for a session at the most; None for all there is.
+        fuse: whether pictures are normalised where the model runs; `auto`: on GPUs.
         compile: whether Torch compiles the model at its first run.
         single: whether items run one by one, without a trial of more.
         allow_bin: whether `pytorch_model.bin` is loaded where there are no safetensors.
@@ -26,6 +27,7 @@ class Tuning:
     provider: Provider = "auto"
     precision: Precision = "auto"
     memory_bytes: int | None = None
+    fuse: bool | Literal["auto"] = "auto"
     compile: bool = False
     single: bool = False
     allow_bin: bool = False

@@ -26,8 +26,8 @@ def main(line: Connection, given: Arena, taken: Arena) -> None:
             return
         try:
             if session is None:
-                session = _opened(asked)
-                answer = _described(session)
+                version, session = _opened(asked)
+                answer = _described(version, session)
             else:
                 answer = _ran(session, given.read(asked["run"]), taken)
         except OutOfMemoryError as error:
@@ -41,19 +41,17 @@ def main(line: Connection, given: Arena, taken: Arena) -> None:
         line.send_bytes(msgspec.msgpack.encode(answer))
 
 
-def _opened(asked: dict[str, Any]) -> Session:
+def _opened(asked: dict[str, Any]) -> tuple[Version, Session]:
     manifest = Manifest.model_validate(asked["manifest"])
     version = Version(Path(asked["folder"]), manifest, Path(asked["file"]))
     tuning = msgspec.convert(asked["tuning"], Tuning)
-    return open_session(
-        version,
-        device=asked["device"],
-        threads=asked["threads"],
-        tuning=tuning,
-    )
+    session = open_session(version, device=asked["device"], threads=asked["threads"], tuning=tuning)
+    return version, session
 
 
-def _described(session: Session) -> dict[str, Any]:
+def _described(version: Version, session: Session) -> dict[str, Any]:
+    fused = session.manifest is not version.manifest
+
     def listed(tensors: Any) -> list[list[Any]]:
         return [[info.name, info.dtype, info.shape] for info in tensors.values()]
 
@@ -63,6 +61,7 @@ def _described(session: Session) -> dict[str, Any]:
         "max_batch": session.max_batch,
         "fallback": session.fallback,
         "nodes": dict(session.nodes),
+        "manifest": session.manifest.model_dump(mode="json") if fused else None,
         "inputs": listed(session.inputs),
         "outputs": listed(session.outputs),
     }

@@ -1,6 +1,7 @@
 """The files of a model: which of them is the model, and that none leads out of its folder."""
 
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Literal
 
 from streamer.errors import ModelError
 from streamer.models.content import PICKLED, outside
@@ -9,10 +10,13 @@ from streamer.models.location import MANIFEST, SUFFIXES
 from streamer.models.manifest import Manifest
 from streamer.models.weights import refuse_nan
 
+Twin = Literal["int8", "fp16"]
+"""A precision that a model file may have a twin in."""
+
 INDEX = "model.safetensors.index.json"
 # Read only where the topology allows it; see `allow_bin` there.
 BIN = "pytorch_model.bin"
-_INT8 = ".int8"
+_TWINS = (".int8", ".fp16")
 _STEMS = ("model", "saved_model")
 # Folders of a version that hold files for its verification and for its successors.
 _BESIDE = ("golden", "trainable")
@@ -85,14 +89,14 @@ def described_file(folder: Path, manifest: Manifest) -> Path:
     return inside(folder, preferred[0])
 
 
-def int8_of(file: Path) -> Path:
-    """Say where a model file's twin in eight bits is, which `streamer models quantize` makes."""
-    return file.with_suffix(f"{_INT8}{file.suffix}")
+def twin_of(file: Path, precision: str) -> Path:
+    """Say where a model file's twin of fewer bits is, which `streamer models quantize` makes."""
+    return file.with_suffix(f".{precision}{file.suffix}")
 
 
 def _may_be_model(name: str) -> bool:
     path = PurePosixPath(name)
-    if PurePosixPath(path.stem).suffix == _INT8:
+    if PurePosixPath(path.stem).suffix in _TWINS:
         return False
     return path.suffix in SUFFIXES and path.parts[0] not in _BESIDE and path.name not in _NOTES
 

@@ -18,16 +18,16 @@ class Effect:
     """Two ways of answering the same records, compared.
 
     Attributes:
-        way: how the graph was quantised.
+        way: how the graph was quantised, or `fp16`.
         records: answered by both.
         changed: share of them whose first label is another one.
         difference: of any number in the answers, the mean over records of the largest one.
         most: the largest of all.
         labelled: records with a label.
         accuracy: on these, before; None without labels that are names.
-        accuracy_int8: the same, after.
+        accuracy_after: the same, after.
         correlation: of scores with labels that are numbers (Spearman), before.
-        correlation_int8: the same, after.
+        correlation_after: the same, after.
         size_ratio: of the file, after to before.
         speed: records a second, after to before, on this machine.
     """
@@ -39,9 +39,9 @@ class Effect:
     most: float
     labelled: int
     accuracy: float | None
-    accuracy_int8: float | None
+    accuracy_after: float | None
     correlation: float | None
-    correlation_int8: float | None
+    correlation_after: float | None
     size_ratio: float
     speed: float
 
@@ -53,15 +53,15 @@ class Effect:
             f"numbers differ by {self.difference:.2g} on average, {self.most:.2g} at the most; "
             f"{self.changed:.2%} of the first labels are others"
         )
-        if self.accuracy is not None and self.accuracy_int8 is not None:
+        if self.accuracy is not None and self.accuracy_after is not None:
             yield (
                 f"accuracy on {self.labelled} labelled records: {self.accuracy:.4f} before, "
-                f"{self.accuracy_int8:.4f} after"
+                f"{self.accuracy_after:.4f} after"
             )
-        if self.correlation is not None and self.correlation_int8 is not None:
+        if self.correlation is not None and self.correlation_after is not None:
             yield (
                 f"rank correlation with {self.labelled} labels: {self.correlation:.4f} before, "
-                f"{self.correlation_int8:.4f} after"
+                f"{self.correlation_after:.4f} after"
             )
         if not self.labelled:
             yield "no record has a label: give labelled ones to learn what it does to accuracy"
@@ -98,9 +98,9 @@ def effect_of(  # noqa: PLR0913, PLR0917 - all that is compared
         most=max(apart, default=0.0),
         labelled=len(truths) or len(scored),
         accuracy=_share([one == label for one, _, label in truths]),
-        accuracy_int8=_share([other == label for _, other, label in truths]),
+        accuracy_after=_share([other == label for _, other, label in truths]),
         correlation=_spearman(ranks[:, 0], ranks[:, 2]),
-        correlation_int8=_spearman(ranks[:, 1], ranks[:, 2]),
+        correlation_after=_spearman(ranks[:, 1], ranks[:, 2]),
         size_ratio=sizes[1] / sizes[0],
         speed=seconds[0] / max(seconds[1], 1e-9),
     )

@@ -1,4 +1,4 @@
-"""A version that can also compute in eight bits, and what that does to its answers."""
+"""A version that can also compute in fewer bits, and what that does to its answers."""
 
 import json
 import shutil
@@ -15,8 +15,9 @@ from rich.console import Console
 from streamer.config import Settings
 from streamer.config.topology import ModelRef, StepConfig
 from streamer.errors import ConfigError, ModelError, RecordError
+from streamer.graphs.halver import halve
 from streamer.graphs.quantiser import Feeds, quantise
-from streamer.models.files import int8_of
+from streamer.models.files import Twin, twin_of
 from streamer.models.location import MANIFEST
 from streamer.models.packing import files_of, pack
 from streamer.models.registry import open_registry
@@ -44,6 +45,7 @@ class Quantizing:
         data: records, labelled or not, on which both are compared; pictures are calibrated on
             them too.
         task: what the model does, if its files do not say.
+        precision: what the twin computes in.
         as_json: whether to print JSON.
     """
 
@@ -51,11 +53,12 @@ class Quantizing:
     target: Path
     data: tuple[Path, ...]
     task: str | None = None
+    precision: Twin = "int8"
     as_json: bool = False
 
 
 def quantize_model(quantizing: Quantizing, settings: Settings) -> int:
-    """Write the version with `model.int8.onnx` beside its graph; print what changes.
+    """Write the version with `model.int8.onnx` or `.fp16` beside its graph; print what changes.
 
     Raises:
         ConfigError: there is no such model or file, or the folder is there already.
@@ -81,7 +84,7 @@ def quantize_model(quantizing: Quantizing, settings: Settings) -> int:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        effect = _written(version, part, records, settings, quantizing.source)
+        effect = _written(version, part, records, settings, quantizing)
         part.rename(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -89,14 +92,20 @@ def quantize_model(quantizing: Quantizing, settings: Settings) -> int:
         print(json.dumps(asdict(effect), indent=2))  # noqa: T201 - the command's output
     else:
         console = Console(soft_wrap=True, highlight=False)
-        console.print(f"{target}: {version.manifest.task}; in a topology: precision: int8")
+        console.print(
+            f"{target}: {version.manifest.task}; in a topology: precision: {quantizing.precision}"
+        )
         for line in effect.told():
             console.print(line)
     return 0
 
 
 def _written(
-    version: Version, folder: Path, records: Sequence[Entry], settings: Settings, source: str
+    version: Version,
+    folder: Path,
+    records: Sequence[Entry],
+    settings: Settings,
+    quantizing: Quantizing,
 ) -> Effect:
     """Fill the new version's folder."""
     for name in files_of(version):
@@ -110,22 +119,27 @@ def _written(
     good = [sample for sample in samples if not isinstance(sample, RecordError)]
     if not good:
         raise ConfigError("--data: the model reads none of these records")
-    calibration = _feeds(version, good) if preprocessor.kind == "image" else None
-    way = quantise(version.file, int8_of(graph), calibration)
+    twin = twin_of(graph, quantizing.precision)
+    if quantizing.precision == "fp16":
+        halve(version.file, twin)
+        way = "fp16"
+    else:
+        calibration = _feeds(version, good) if preprocessor.kind == "image" else None
+        way = quantise(version.file, twin, calibration)
     plain, plain_s = _answers(version, good, settings, "auto")
     staged = _repacked(folder, version, {})
-    quick, quick_s = _answers(staged, good, settings, "int8")
+    quick, quick_s = _answers(staged, good, settings, quantizing.precision)
     labels = [
         _label(record, version)
         for record, sample in zip(records, samples, strict=True)
         if not isinstance(sample, RecordError)
     ]
-    sizes = version.file.stat().st_size, int8_of(graph).stat().st_size
+    sizes = version.file.stat().st_size, twin.stat().st_size
     effect = effect_of(plain, quick, labels, way, sizes, (plain_s, quick_s))
     lineage = {
-        "source": source,
+        "source": quantizing.source,
         "source_version": version.manifest.version,
-        "int8": asdict(effect),
+        quantizing.precision: asdict(effect),
         "quantised": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     _repacked(folder, version, lineage)

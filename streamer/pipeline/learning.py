@@ -155,6 +155,7 @@ def _key(version: Version, ref: ModelRef, session: Session) -> str:
     parts = (
         told or f"{version.file} {stat.st_size} {stat.st_mtime_ns}",
         *(session.device, session.provider, ref.precision, ref.threads, ref.sessions),
+        *session.inputs.values(),
         *(platform.processor(), platform.machine(), platform.node(), usable_cores()),
     )
     return hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()[:32]

@@ -1,9 +1,8 @@
 """A model version in memory, and its sessions that share the work."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
-from queue import SimpleQueue
 from threading import Condition
 from typing import Any, TypeVar
 
@@ -14,6 +13,7 @@ from streamer.models import Version
 from streamer.pipeline.learning import keep_plan, learnt_plan
 from streamer.pipeline.probe import Probe, probed
 from streamer.pipeline.repeats import Repeats
+from streamer.pipeline.seats import Seats
 from streamer.pipeline.sizes import input_bytes, longest_edge
 from streamer.postprocess import Interpreter, interpreter_for
 from streamer.preprocess import Preprocessor, preprocessor_for
@@ -49,6 +49,7 @@ def open_sessions(version: Version, ref: ModelRef) -> list[Session]:
         provider=ref.provider,
         precision=ref.precision,
         memory_bytes=ref.memory,
+        fuse=ref.fuse,
         compile=ref.compile,
         allow_bin=ref.allow_bin,
         session_options=ref.session_options,
@@ -87,7 +88,8 @@ class ModelVersion:
     ) -> None:
         self.version = version
         self.sessions = sessions(version, ref)
-        self.preprocessor: Preprocessor = preprocessor_for(version.manifest, version.folder)
+        fed = self.sessions[0].manifest
+        self.preprocessor: Preprocessor = preprocessor_for(fed, version.folder)
         self.probe: Probe = probed(version.manifest, self.sessions[0], self.preprocessor)
         self.input_bytes = input_bytes(version.manifest)
         self.longest_edge = longest_edge(version.manifest)
@@ -101,12 +103,7 @@ class ModelVersion:
         self._interpreters: dict[tuple[str, float | None, int | None], Interpreter] = {}
         self._holders = 0
         self._held = Condition()
-        self._free: SimpleQueue[Session] = SimpleQueue()
-        for session in self.sessions:
-            self._free.put(session)
-        self._pool = ThreadPoolExecutor(
-            max_workers=len(self.sessions), thread_name_prefix=f"infer-{version.manifest.name}"
-        )
+        self._seats = Seats(self.sessions, version.manifest.name)
 
     @property
     def name(self) -> str:
@@ -229,15 +226,7 @@ class ModelVersion:
 
     def submit(self, work: Callable[[Session], Result]) -> Future[Result]:
         """Run work with a session as soon as one is free."""
-
-        def with_session() -> Result:
-            session = self._free.get()
-            try:
-                return work(session)
-            finally:
-                self._free.put(session)
-
-        return self._pool.submit(with_session)
+        return self._seats.submit(work)
 
     def run(self, session: Session, inputs: Sequence[Any]) -> dict[str, Any]:
         """Collate and run one batch."""
@@ -261,7 +250,7 @@ class ModelVersion:
 
     def close(self) -> None:
         """End the sessions and free their memory."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._seats.close()
         for session in self.sessions:
             session.close()
 

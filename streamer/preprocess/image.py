@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import RecordError
+from streamer.models.fused import normalisation
 from streamer.models.manifest import ImageInput
 from streamer.preprocess.figures import Figures
 from streamer.preprocess.frame import framed, padded_size
@@ -34,12 +35,7 @@ class ImagePreprocessor:
         self._spec = spec
         self._constants = constants
         self._figures = figures or Figures({})
-        channels = 1 if spec.channels == "GRAY" else 3
-        mean, std = (_by_channel(values, channels) for values in (spec.image_mean, spec.image_std))
-        # (pixel * rescale - mean) / std as one multiplication and one addition.
-        unit = spec.scale or 1.0
-        self._scale = (spec.rescale_factor / std / unit).astype(np.float32)
-        self._shift = (-mean / std / unit + spec.zero_point).astype(np.float32)
+        self._scale, self._shift = normalisation(spec)
         self._as_is = bool(np.all(self._scale == 1) and np.all(self._shift == 0))
 
     def prepare(self, samples: Sequence[Sample]) -> list[list[ModelInput] | RecordError]:
@@ -153,8 +149,3 @@ def _planes(pictures: Sequence[NDArray[Any]]) -> NDArray[Any]:
         # Writes into the planes; twice as fast as a transposed copy by numpy.
         cv2.split(picture, list(planes))
     return batch
-
-
-def _by_channel(values: tuple[float, ...], channels: int) -> NDArray[np.float64]:
-    """Spread one value over all channels; several equal ones serve a grey picture."""
-    return np.broadcast_to(np.asarray(values[: max(1, min(len(values), channels))]), channels)

@@ -31,11 +31,13 @@ class FakeSession:
     max_batch: int | None = None
     fallback: str | None = None
     nodes: Mapping[str, int] = MappingProxyType({})
+    in_flight = 1
     stands_in = True
 
     def __init__(self, name: str, version: Version, model: FakeModel) -> None:
         self._name = name
         self._model = model
+        self.manifest = version.manifest
         self._outputs = set(version.manifest.outputs)
         self.inputs: Mapping[str, TensorInfo] = {}
         self.outputs: Mapping[str, TensorInfo] = {}

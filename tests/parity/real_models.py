@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from streamer.errors import RecordError
-from streamer.infer import Session, check_fit, open_session
+from streamer.infer import Session, Tuning, check_fit, open_session
 from streamer.models import Version, load_version
 from streamer.postprocess import Interpreter, interpreter_for
 from streamer.preprocess import Preprocessor, preprocessor_for
@@ -51,10 +51,10 @@ class RealModel(NamedTuple):
         return [self.interpreter.combine(results[begin:end]) for begin, end in pairwise(ends)]
 
 
-def opened(name: str, assets: Path, models: Path) -> RealModel:
+def opened(name: str, assets: Path, models: Path, **tuning: Any) -> RealModel:
     """Make a version directory of a model and open it."""
     (source,) = assets.glob(f"*/{name}")
-    folder = models / name
+    folder = models / "-".join([name, *tuning])
     folder.mkdir()
     manifest = yaml.safe_load((MANIFESTS / f"{name}.yaml").read_text())
     manifest["files"] = {}
@@ -70,13 +70,13 @@ def opened(name: str, assets: Path, models: Path) -> RealModel:
     if labels is not None:
         manifest["id2label"] = labels
     (folder / "model.yaml").write_text(yaml.safe_dump(manifest))
-    version = load_version(name, beside=models, models_dir=models)
-    session = open_session(version, device="cpu")
+    version = load_version(folder.name, beside=models, models_dir=models)
+    session = open_session(version, device="cpu", tuning=Tuning(**tuning))
     check_fit(version, session)
     return RealModel(
         version,
         session,
-        preprocessor_for(version.manifest, folder),
+        preprocessor_for(session.manifest, folder),
         interpreter_for(version.manifest, version.manifest.task),
         json.loads((source / "expected.json").read_text()),
     )

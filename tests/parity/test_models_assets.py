@@ -57,6 +57,23 @@ def test_detectors_find_what_was_noted(name, model, assets):
             assert exact == pytest.approx(other["box_xyxy"], abs=0.1)
 
 
+@pytest.mark.parametrize("name", ["mobilenet_v1_050_160_f32_nchw", *DETECTORS])
+def test_pictures_that_enter_as_bytes_are_answered_alike(name, assets, tmp_path):
+    plain = opened(name, assets, tmp_path, fuse=False)
+    fused = opened(name, assets, tmp_path, fuse=True)
+    files = [assets / example["file"] for example in plain.expected["examples"]]
+    for file in files[:8]:
+        [part], [bytes_] = (m.preprocessor.prepare([picture(file)])[0] for m in (plain, fused))
+        wanted = plain.session.run(plain.preprocessor.collate([part]))
+        fed = fused.preprocessor.collate([bytes_])
+        assert {array.dtype for array in fed.values()} == {np.dtype(np.uint8)}
+        for output, values in fused.session.run(fed).items():
+            scale = max(1.0, float(np.abs(wanted[output]).max()))
+            np.testing.assert_allclose(values, wanted[output], rtol=0, atol=1e-4 * scale)
+    if name.startswith("mobilenet"):
+        check_classifier(fused, assets)
+
+
 def test_a_picture_alone_and_in_a_batch_is_answered_alike(model, assets):
     built = model("yolox_nano_coco_dyn")
     examples = built.expected["examples"]

@@ -314,16 +314,6 @@ def test_an_option_that_there_is_not_is_refused_with_those_there_are(version, na
         open_session(summing(version), device="cpu", tuning=Tuning(session_options={name: value}))
 
 
-def test_bound_outputs_are_those_of_a_plain_run(version):
-    # what is done on a GPU; the CPU's provider can be bound, too
-    plain = open_session(summing(version), device="cpu")
-    bound = open_session(summing(version), device="cpu")
-    bound._bound = True
-    np.testing.assert_array_equal(
-        bound.run({"x": pictures(3)})["y"], plain.run({"x": pictures(3)})["y"]
-    )
-
-
 def test_onnx_runtime_never_goes_on_with_another_provider_by_itself(version):
     # after an error on a GPU its Python layer would run the batch on the CPU, and print a line
     assert open_session(summing(version), device="cpu")._session._enable_fallback is False

@@ -20,9 +20,13 @@ from torch import nn
 
 from streamer.errors import ConfigError, ModelError, RecordError
 from streamer.infer import Session, Tuning, check_fit, open_session
+from streamer.infer.fusing import Front
 from streamer.infer.pretrained import load_pretrained
 from streamer.infer.torch import _SHARED
 from streamer.models import Manifest, Version
+from streamer.models.fused import fusion_of
+from streamer.preprocess import preprocessor_for
+from streamer.records import Image
 
 pytestmark = [
     pytest.mark.torch,
@@ -474,3 +478,45 @@ def test_torch_and_tensorflow_do_not_meet_in_one_process(files, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", object())
     with pytest.raises(ConfigError, match="isolation: process"):
         open_session(version(files / "model.pt"), device="cpu")
+
+
+@pytest.mark.parametrize("name", ["model.pt", "scripted.ts", "model.pt2"])
+@pytest.mark.parametrize("channels", ["RGB", "BGR"])
+def test_pictures_that_enter_as_bytes_are_answered_alike(files, name, channels):
+    spec = {**IMAGE, "channels": channels, "rescale_factor": 1 / 255}
+    spec |= {"image_mean": (0.485, 0.456, 0.406), "image_std": (0.229, 0.224, 0.225)}
+    given = version(files / name, inputs={"pixels": spec})
+    scenes = [
+        Image(np.random.default_rng(seed).integers(0, 256, (20, 30, 3), np.uint8))
+        for seed in range(3)
+    ]
+    answers = []
+    for fuse in (False, True):
+        session = open_session(given, device="cpu", tuning=Tuning(fuse=fuse))
+        check_fit(given, session)
+        preprocessor = preprocessor_for(session.manifest, given.folder)
+        feeds = preprocessor.collate([part for [part] in preprocessor.prepare(scenes)])
+        assert (feeds["pixels"].dtype == np.uint8) is fuse
+        answers.append(session.run(feeds)["logits"])
+    np.testing.assert_allclose(answers[1], answers[0], rtol=0, atol=1e-4)
+    assert np.ptp(answers[0]) > 0.01
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("channels", ["RGB", "BGR", "GRAY"])
+def test_the_front_makes_what_the_cpu_makes(channels, layout, dtype):
+    grey = channels == "GRAY"
+    spec = {**IMAGE, "channels": channels, "layout": layout, "dtype": dtype}
+    spec |= {"rescale_factor": 1 / 255, "image_mean": (0.5,) if grey else (0.4, 0.5, 0.6)}
+    manifest = version(Path("m.pt"), inputs={"pixels": spec}).manifest
+    fusion = fusion_of(manifest)
+    scene = Image(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8))
+    made = []
+    for told in (manifest, fusion.manifest):
+        preprocessor = preprocessor_for(told, Path())
+        made.append(preprocessor.collate(preprocessor.prepare([scene])[0])["pixels"])
+    values = Front(torch, fusion, "cpu")(torch.from_numpy(made[1])).numpy()
+    assert values.dtype == made[0].dtype
+    assert values.shape == made[0].shape
+    np.testing.assert_allclose(values.astype(float), made[0].astype(float), rtol=0, atol=1e-4)

@@ -21,7 +21,7 @@ def test_labels_that_change_are_counted_and_scores_compared_by_label():
     )
     assert told.changed == 0.5
     assert told.most == pytest.approx(0.15)
-    assert (told.accuracy, told.accuracy_int8) == (1.0, 0.5)
+    assert (told.accuracy, told.accuracy_after) == (1.0, 0.5)
     assert (told.size_ratio, told.speed) == (0.25, 2.0)
 
 
@@ -30,7 +30,7 @@ def test_scores_are_ranked_against_labels_that_are_numbers():
     after = [{"score": score} for score in (0.5, 0.1, 0.9)]
     told = effect(before, after, [1.0, 2.0, 5.0])
     assert told.correlation == pytest.approx(1.0)
-    assert told.correlation_int8 == pytest.approx(0.5)
+    assert told.correlation_after == pytest.approx(0.5)
     assert told.accuracy is None
 
 

@@ -2,7 +2,9 @@
 
 import json
 
+import onnx
 import pytest
+from onnx import TensorProto
 from support import tiny
 
 from streamer.config import Settings
@@ -37,7 +39,7 @@ def test_the_effect_on_labelled_texts_is_told_and_kept(tmp_path, capsys, texts):
     assert told["records"] == 4
     assert told["labelled"] == 3  # one label is none of the model's
     assert told["accuracy"] == pytest.approx(2 / 3)
-    assert told["accuracy_int8"] == pytest.approx(2 / 3)
+    assert told["accuracy_after"] == pytest.approx(2 / 3)
     manifest = read(tmp_path / "new").manifest
     assert set(manifest.files) == {"model.onnx", "model.int8.onnx", "tokenizer.json"}
     assert manifest.lineage.model_extra["int8"]["records"] == 4
@@ -49,6 +51,31 @@ def test_the_topology_chooses_the_precision(tmp_path, capsys, texts):
     assert version.file.name == "model.onnx"
     [session] = open_sessions(version, ModelRef(uri="x", sessions=1, precision="int8"))
     assert set(session.outputs) == {"logits"}
+
+
+def test_a_twin_in_half_precision_is_made_and_chosen(tmp_path, capsys, texts):
+    source = tiny.text_model(tmp_path)
+    told = quantized(capsys, source, tmp_path / "new", texts, precision="fp16")
+    assert told["way"] == "fp16"
+    assert told["accuracy_after"] == pytest.approx(2 / 3)
+    assert told["most"] < 0.01
+    version = read(tmp_path / "new")
+    assert set(version.manifest.files) == {"model.onnx", "model.fp16.onnx", "tokenizer.json"}
+    assert version.manifest.lineage.model_extra["fp16"]["records"] == 4
+    graph = onnx.load(tmp_path / "new" / "model.fp16.onnx").graph
+    assert TensorProto.FLOAT16 in {weights.data_type for weights in graph.initializer}
+    [session] = open_sessions(version, ModelRef(uri="x", sessions=1, precision="fp16"))
+    assert session.outputs["logits"].dtype == "float32"
+
+
+def test_a_twin_of_a_model_of_pictures_is_fused_as_well(tmp_path, capsys):
+    folder = tmp_path / "data" / "red"
+    folder.mkdir(parents=True)
+    (folder / "one.png").write_bytes(tiny.picture("red", (32, 32), ".png"))
+    quantized(capsys, tiny.picture_model(tmp_path), tmp_path / "new", folder, precision="fp16")
+    ref = ModelRef(uri="x", device="cpu", sessions=1, precision="fp16", fuse=True)
+    [session] = open_sessions(read(tmp_path / "new"), ref)
+    assert session.inputs["pixels"].dtype == "uint8"
 
 
 def test_without_a_twin_int8_says_how_to_make_one(tmp_path):
