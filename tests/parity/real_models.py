@@ -54,7 +54,7 @@ class RealModel(NamedTuple):
 def opened(name: str, assets: Path, models: Path, **tuning: Any) -> RealModel:
     """Make a version directory of a model and open it."""
     (source,) = assets.glob(f"*/{name}")
-    folder = models / "-".join([name, *tuning])
+    folder = models / "-".join([name, *map(str, tuning.values())])
     folder.mkdir()
     manifest = yaml.safe_load((MANIFESTS / f"{name}.yaml").read_text())
     manifest["files"] = {}
