@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from streamer.broker import Originals, Reader
-from streamer.config import Settings
+from streamer.config import Settings, Topology
 from streamer.encode.letter import dead_letter
 from streamer.errors import BrokerError, RecordError
 from streamer.labels import (
@@ -54,7 +54,7 @@ class Intake:
     Args:
         settings: where the brokers are.
         file: the sidecar's file.
-        topics: the topology's topic of predictions, its source topics.
+        topology: what answers, from which topics.
         step: whose answers are labelled.
         only_step: whether the topology has no other.
         kind: `label`, `score`, … that labels of the task have.
@@ -66,7 +66,7 @@ class Intake:
         self,
         settings: Settings,
         file: RetrainFile,
-        sink: str,
+        topology: Topology,
         step: str,
         *,
         only_step: bool,
@@ -80,6 +80,7 @@ class Intake:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._file = file
+        self._sources = frozenset(topology.source.topics)
         self._step = step
         self._only = step if only_step else None
         self._kind = ANSWER_OF[task]
@@ -93,7 +94,7 @@ class Intake:
             Requests(self._requests.random, self._requests.uncertain) if self._requests else None
         )
         since = clock() * 1000 - live.window_ms
-        self._predictions = Topic(settings, sink, since=since)
+        self._predictions = Topic(settings, topology.sink.topic, since=since)
         self._labels = Topic(settings, file.labels.topic, positions=store.positions)
         self._reader = Reader(settings.kafka)
         self._originals = Originals(self._reader)
@@ -255,7 +256,7 @@ class Intake:
             if at not in self._reader.partitions(at.topic):
                 return None
         except BrokerError as error:
-            if error.retriable:
+            if error.retriable or at.topic in self._sources:  # that one must be there, and ours
                 raise
             return None
         return self._originals.find(source)

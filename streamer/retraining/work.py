@@ -123,7 +123,7 @@ class Work:
         self._intake = Intake(
             settings,
             plan.file,
-            plan.topology.sink.topic,
+            plan.topology,
             plan.step,
             only_step=plan.only_step,
             task=plan.version.manifest.task,

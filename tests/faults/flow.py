@@ -41,6 +41,7 @@ class Site:
         self.brokers = brokers
         self.reached = reached or brokers
         self.folder = folder
+        eventually(lambda: _all_known(brokers), "every node knows all others")
         self.admin = KafkaAdminClient(bootstrap_servers=brokers.split(","))
         self.topics = Topics(brokers, self.admin)
         moods(folder / "models")
@@ -55,6 +56,16 @@ class Site:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _all_known(brokers: str) -> bool:
+    """Whether a client that opens now learns of all nodes, the controller among them."""
+    addresses = brokers.split(",")
+    admin = KafkaAdminClient(bootstrap_servers=addresses)
+    try:
+        return len(admin.describe_cluster()["brokers"]) == len(addresses)
+    finally:
+        admin.close()
 
 
 class Flow:
