@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -84,14 +84,7 @@ def digits_scratch(assets: Path, folder: Path) -> list[Row]:
     told = lessons.digits(assets / "data/mnist")
     train, test = told[:_DIGITS], told[-_HELD_OUT:]
     network = _digits_network()
-    champion = _digits_version(folder / "digits", network)
-    lesson = lessons.lesson(train, test, list(_TEN))
-    strategy = Strategy(kind="from-scratch", training=_DIGITS_TRAINING)
-    ours = learnt(lesson, champion, folder / "new", strategy)
-    epochs = epochs_of(lesson, _DIGITS_TRAINING)
-    _digits_loop(network, train, epochs)
-    what = f"accuracy, handwritten digits, {epochs} epochs"
-    return [row("from-scratch", what, lesson, ours, _digits_right(network, test), "Torch loop")]
+    return [_digits_row("from-scratch", network, folder, (train, test), "")]
 
 
 def digits_finetune(assets: Path, folder: Path) -> list[Row]:
@@ -102,14 +95,27 @@ def digits_finetune(assets: Path, folder: Path) -> list[Row]:
     lower = [one for one in told[_DIGITS : 2 * _DIGITS] if one[1] < "5"]
     _digits_loop(network, lower, _KNOWN_EPOCHS)
     before = _digits_right(network, test)
+    note = f", 0 to 4 known (before: {before:.3f})"
+    return [_digits_row("finetune", network, folder, (train, test), note)]
+
+
+def _digits_row(
+    kind: Literal["finetune", "from-scratch"],
+    network: Any,
+    folder: Path,
+    told: tuple[Sequence[lessons.Told], Sequence[lessons.Told]],
+    note: str,
+) -> Row:
+    """Teach the project and a plain loop digits: `told` are those to learn from, those to try."""
+    train, test = told
     champion = _digits_version(folder / "digits", network)
     lesson = lessons.lesson(train, test, list(_TEN))
-    strategy = Strategy(kind="finetune", training=_DIGITS_TRAINING)
+    strategy = Strategy(kind=kind, training=_DIGITS_TRAINING)
     ours = learnt(lesson, champion, folder / "new", strategy)
     epochs = epochs_of(lesson, _DIGITS_TRAINING)
     _digits_loop(network, train, epochs)
-    what = f"accuracy, digits, {epochs} epochs, 0 to 4 known (before: {before:.3f})"
-    return [row("finetune", what, lesson, ours, _digits_right(network, test), "Torch loop")]
+    what = f"accuracy, handwritten digits, {epochs} epochs{note}"
+    return row(kind, what, lesson, ours, _digits_right(network, test), "Torch loop")
 
 
 def _digits_network() -> Any:

@@ -1,7 +1,7 @@
 """The head of a graph: found, and its input shown."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -116,26 +116,41 @@ def find_hidden(file: Path, head: Head) -> Head | None:
     return Head(head.output, features, constants[node.input[1]], constants[node.input[2]])
 
 
+@dataclass
+class _Behind:
+    """What stands between the last product and an output."""
+
+    output: str
+    shift: NDArray[Any] = field(default_factory=lambda: np.zeros(1, np.float32))
+    scaled: bool = False
+
+    def head(self, node: Any, weights: NDArray[Any], added: NDArray[Any] | None) -> Head:
+        """Give the head that a product of these weights is, and what it adds."""
+        bias = np.zeros(len(weights), np.float32) + self.shift
+        if added is not None:
+            bias = bias + added.reshape(-1)
+        return Head(self.output, node.input[0], weights.astype(np.float32), bias.astype(np.float32))
+
+
 def _last_product(
     made: Mapping[str, Any], constants: Mapping[str, NDArray[Any]], output: str
 ) -> Head | None:
     """Walk back from an output over what only shifts, scales or squashes."""
-    name, shift = output, np.zeros(1, np.float32)
-    scaled = False
+    name, behind = output, _Behind(output)
     while name in made:
         node = made[name]
         if node.op_type == "Conv":
-            return _of_convolution(node, constants, output, shift, scaled=scaled)
+            return _of_convolution(node, constants, behind)
         if node.op_type in _PRODUCTS:
-            return _of_product(node, constants, output, shift, scaled=scaled)
+            return _of_product(node, constants, behind)
         if node.op_type not in _BEHIND:
             return None
         flowing = [one for one in node.input if one and one not in constants]
-        if node.op_type == "Add" and len(flowing) == 1 and not scaled:
+        if node.op_type == "Add" and len(flowing) == 1 and not behind.scaled:
             [other] = [one for one in node.input if one != flowing[0]]
-            shift = shift + constants[other].reshape(-1)
+            behind.shift = behind.shift + constants[other].reshape(-1)
         elif node.op_type in ("Mul", "Div", "Sub", "Clip"):
-            scaled = True
+            behind.scaled = True
         if not flowing:
             return None
         name = flowing[0]
@@ -143,12 +158,7 @@ def _last_product(
 
 
 def _of_convolution(
-    node: Any,
-    constants: Mapping[str, NDArray[Any]],
-    output: str,
-    shift: NDArray[Any],
-    *,
-    scaled: bool,
+    node: Any, constants: Mapping[str, NDArray[Any]], behind: _Behind
 ) -> Head | None:
     """Read a convolution of single points as a product: mobile networks end so."""
     weights = constants.get(node.input[1])
@@ -157,42 +167,31 @@ def _of_convolution(
     settings = {one.name: one for one in node.attribute}
     if "group" in settings and settings["group"].i != 1:
         return None
-    bias = np.zeros(len(weights), np.float32) + shift
-    if len(node.input) > 2:  # noqa: PLR2004 - its bias
-        bias = bias + constants[node.input[2]].reshape(-1)
-    if scaled:
-        return Head(output, node.input[0])
-    flat = weights.reshape(len(weights), -1).astype(np.float32)
-    return Head(output, node.input[0], flat, bias.astype(np.float32))
+    if behind.scaled:
+        return Head(behind.output, node.input[0])
+    added = constants[node.input[2]] if len(node.input) > 2 else None  # noqa: PLR2004 - its bias
+    return behind.head(node, weights.reshape(len(weights), -1), added)
 
 
-def _of_product(
-    node: Any,
-    constants: Mapping[str, NDArray[Any]],
-    output: str,
-    shift: NDArray[Any],
-    *,
-    scaled: bool,
-) -> Head | None:
+def _of_product(node: Any, constants: Mapping[str, NDArray[Any]], behind: _Behind) -> Head | None:
     settings = {one.name: one for one in node.attribute}
     if node.input[0] in constants:
         return None
     weights = constants.get(node.input[1])
-    plain = not scaled and not ("transA" in settings and settings["transA"].i)
+    plain = not behind.scaled and not ("transA" in settings and settings["transA"].i)
     plain = plain and all(
         name not in settings or settings[name].f == 1 for name in ("alpha", "beta")
     )
     if weights is None or weights.ndim != _FLAT or not plain:
-        return Head(output, node.input[0])
+        return Head(behind.output, node.input[0])
     if not ("transB" in settings and settings["transB"].i):
         weights = weights.T
-    bias = np.zeros(len(weights), np.float32) + shift
+    added = None
     if len(node.input) > 2 and node.input[2]:  # noqa: PLR2004 - Gemm's C
         added = constants.get(node.input[2])
         if added is None:
-            return Head(output, node.input[0])
-        bias = bias + added.reshape(-1)
-    return Head(output, node.input[0], weights.astype(np.float32), bias.astype(np.float32))
+            return Head(behind.output, node.input[0])
+    return behind.head(node, weights, added)
 
 
 def _constants(graph: Any) -> dict[str, NDArray[Any]]:

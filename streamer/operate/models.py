@@ -54,14 +54,7 @@ def list_models(settings: Settings) -> int:
         except StreamerError as error:
             told = str(error).splitlines()[0].removeprefix(f"{place.absolute()}/")
             unreadable.append(f"{place.relative_to(folder)}: {told}")
-    console = _console()
-    if table.row_count:
-        console.print(table)
-    for told in unreadable:
-        console.print(f"not readable: {told}", style="red", markup=False, soft_wrap=True)
-    if not table.row_count and not unreadable:
-        console.print(f"{folder}: no models here")
-    print_in_service(settings, console)
+    _print_list(table, unreadable, registry, settings)
     return 0
 
 
@@ -78,6 +71,13 @@ def _list_remote(registry: Registry, settings: Settings) -> None:
                 continue
             labels = str(len(manifest.id2label)) if manifest.id2label else ""
             table.add_row(name, version, manifest.task, labels, _figures(manifest))
+    _print_list(table, unreadable, registry, settings)
+
+
+def _print_list(
+    table: Table, unreadable: list[str], registry: Registry, settings: Settings
+) -> None:
+    """Print what was found in a registry, what could not be read of it, and what serves."""
     console = _console()
     if table.row_count:
         console.print(table)
