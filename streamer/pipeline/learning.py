@@ -1,14 +1,14 @@
 """The batches a model runs best in, learnt when it is loaded and kept for the next time."""
 
 import hashlib
-import json
 import os
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter, thread_time
 
+import msgspec
 import numpy as np
 import structlog
 from platformdirs import user_cache_path
@@ -57,7 +57,7 @@ def learnt_plan(  # noqa: PLR0913, PLR0917 - the model, how it runs, and what it
         None where nothing can be learnt: batches of one, a function in the model's place, texts
         that are written token by token, inputs that cannot be made up.
     """
-    session = sessions[0]
+    session = sessions[-1]  # one that has its share of the cores
     if session.stands_in or session.max_batch == 1 or version.manifest.task in WRITING:
         return None
     file = _file(version, ref, session)
@@ -66,7 +66,7 @@ def learnt_plan(  # noqa: PLR0913, PLR0917 - the model, how it runs, and what it
         return known
     began = perf_counter()
     try:
-        found = _learnt(session, preprocessor, most_cost, _clock(ref, session))
+        found = _learnt(session, preprocessor, most_cost, _clock(ref, sessions))
         if len(sessions) > 1 and ref.sessions == ref.threads == "auto":
             found = _shared(sessions, alone, preprocessor, most_cost, found)
     except (StreamerError, ValueError, TypeError, RuntimeError) as error:
@@ -122,11 +122,11 @@ def _shared(
         one.close()
 
 
-def _clock(ref: ModelRef, session: Session) -> Callable[[], float]:
+def _clock(ref: ModelRef, sessions: Sequence[Session]) -> Callable[[], float]:
     """Choose the thread's own time where it computes alone: other work here does not count then."""
-    alone = session.device == "cpu" and ref.threads in ("auto", 1) and ref.isolation == "none"
-    several = usable_cores() > 1 and ref.sessions == "auto"
-    return thread_time if alone and (several or ref.threads == 1) else perf_counter
+    here = sessions[-1].device == "cpu" and ref.isolation == "none"
+    share = usable_cores() // len(sessions) if ref.threads == "auto" else ref.threads
+    return thread_time if here and share <= 1 else perf_counter
 
 
 def _made_up(preprocessor: Preprocessor) -> ModelInput:
@@ -163,8 +163,8 @@ def _key(version: Version, ref: ModelRef, session: Session) -> str:
 
 def _read(file: Path) -> Learnt | None:
     try:
-        return Learnt(**json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        return msgspec.json.decode(file.read_bytes(), type=Learnt)
+    except (OSError, msgspec.MsgspecError):
         return None
 
 
@@ -173,7 +173,7 @@ def _write(file: Path, found: Learnt) -> None:
     part = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(asdict(found)), encoding="utf-8")
+        part.write_bytes(msgspec.json.encode(found))
         part.replace(file)
     except OSError as error:
         _log.debug("the batch plan is not kept", file=str(file), error=str(error))

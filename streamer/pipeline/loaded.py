@@ -45,6 +45,7 @@ def open_sessions(version: Version, ref: ModelRef) -> list[Session]:
         ConfigError: its framework is not installed.
     """
     count, threads = _shares(ref)
+    alone = usable_cores() if _wide(version, ref) else threads
     tuning = Tuning(
         provider=ref.provider,
         precision=ref.precision,
@@ -58,7 +59,11 @@ def open_sessions(version: Version, ref: ModelRef) -> list[Session]:
     sessions: list[Session] = []
     while len(sessions) < count:
         session = open_session(
-            version, device=ref.device, threads=threads, isolation=ref.isolation, tuning=tuning
+            version,
+            device=ref.device,
+            threads=threads if sessions else alone,
+            isolation=ref.isolation,
+            tuning=tuning,
         )
         sessions.append(session)
         if session.device != "cpu" and ref.sessions == "auto":
@@ -71,7 +76,8 @@ class ModelVersion:
     """A version with its preprocessing and one or more sessions on one device.
 
     On a CPU several single-threaded sessions, each with a batch of its own, beat one session with
-    many threads that wait for each other.
+    many threads that wait for each other. The first one may use all cores none the less: what comes
+    alone is answered sooner, and beside the others its threads only take what these leave.
 
     Waves that run with the version hold it; `close` waits until the last of them has left.
 
@@ -253,6 +259,11 @@ class ModelVersion:
         self._seats.close()
         for session in self.sessions:
             session.close()
+
+
+def _wide(version: Version, ref: ModelRef) -> bool:
+    """Whether the first of several sessions is given all cores: each has threads of its own."""
+    return version.file.suffix == ".onnx" and ref.sessions == ref.threads == "auto"
 
 
 def _shares(ref: ModelRef) -> tuple[int, int]:

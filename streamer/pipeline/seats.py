@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from queue import SimpleQueue
+from queue import PriorityQueue
 from typing import TypeVar
 
 from streamer.infer import Session
@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 
 
 class Seats:
-    """Gives sessions to work in the order in which it comes.
+    """Gives sessions to work in the order in which it comes, the first session that is free.
 
     A GPU's one session has two seats: while one batch is computed, the next one is put together and
     copied, and the one before is read. Several sessions have one each.
@@ -19,20 +19,21 @@ class Seats:
 
     def __init__(self, sessions: Sequence[Session], name: str) -> None:
         count = max(len(sessions), sessions[0].in_flight)
-        self._free: SimpleQueue[Session] = SimpleQueue()
+        self._sessions = sessions
+        self._free: PriorityQueue[int] = PriorityQueue()
         for seat in range(count):
-            self._free.put(sessions[seat % len(sessions)])
+            self._free.put(seat)
         self._pool = ThreadPoolExecutor(max_workers=count, thread_name_prefix=f"infer-{name}")
 
     def submit(self, work: Callable[[Session], Result]) -> Future[Result]:
         """Run work with a session as soon as one is free."""
 
         def with_session() -> Result:
-            session = self._free.get()
+            seat = self._free.get()
             try:
-                return work(session)
+                return work(self._sessions[seat % len(self._sessions)])
             finally:
-                self._free.put(session)
+                self._free.put(seat)
 
         return self._pool.submit(with_session)
 

@@ -17,6 +17,7 @@ from streamer.pipeline import learning
 from streamer.pipeline.loaded import ModelVersion, open_sessions
 from streamer.records import Text
 
+SENTENCES = Path(streamer.__file__).parent / "demo/models/sentences/1"
 KNOWN = Learnt(items=100, cost=3200, overhead=7)
 
 
@@ -63,11 +64,22 @@ def test_what_was_learnt_is_kept_and_taken_the_next_time(tmp_path, cache):
     assert (again.bounds.items, again.bounds.cost, again.bounds.overhead) == (100, 6400, 8)
 
 
-def test_a_plan_that_cannot_be_read_is_learnt_again(tmp_path, cache):
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff\x00",
+        b'{"items": null, "cost": "9", "overhead": 1}',
+        b'{"items": 9}',
+    ],
+)
+def test_a_plan_that_cannot_be_read_is_learnt_again(tmp_path, cache, damaged):
     folder = tiny.text_model(tmp_path)
     loaded(folder)
     [file] = cache.iterdir()
-    file.write_text("{")
+    file.write_bytes(damaged)
     assert loaded(folder).learnt is not None
     assert json.loads(file.read_text())["items"] >= 1
 
@@ -161,3 +173,32 @@ def vectors(model, given, bounds):
         for at, row in zip(batch, outputs[name], strict=True):
             found[at] = row
     return np.stack(found)
+
+
+def test_the_first_of_several_sessions_has_all_cores_and_answers_alike(monkeypatch):
+    monkeypatch.setattr("streamer.pipeline.loaded.usable_cores", lambda: 3)
+    version = version_of(SENTENCES)
+    sessions = open_sessions(version, ModelRef(uri=str(SENTENCES), device="cpu"))
+    threads = [one._session.get_session_options().intra_op_num_threads for one in sessions]
+    assert threads == [3, 1, 1]
+    generator = np.random.default_rng(5)
+    for shape in ((1, 7), (5, 64), (16, 40)):
+        ids = generator.integers(1, 60, shape)
+        feeds = {
+            name: np.ones_like(ids) if "mask" in name else ids * ("type" not in name)
+            for name in sessions[0].inputs
+        }
+        wide, narrow = (one.run(feeds) for one in sessions[:2])
+        assert all(np.array_equal(wide[name], narrow[name]) for name in wide)
+    for session in sessions:
+        session.close()
+
+
+def test_sessions_and_threads_that_are_set_stay_as_they_are(monkeypatch):
+    monkeypatch.setattr("streamer.pipeline.loaded.usable_cores", lambda: 4)
+    ref = ModelRef(uri=str(SENTENCES), device="cpu", sessions=2)
+    sessions = open_sessions(version_of(SENTENCES), ref)
+    threads = [one._session.get_session_options().intra_op_num_threads for one in sessions]
+    assert threads == [2, 2]
+    for session in sessions:
+        session.close()

@@ -107,3 +107,10 @@ def test_a_batch_that_fails_frees_its_seat():
             seats.submit(failing).result(WAIT_S)
     assert seats.submit(lambda session: session.in_flight).result(WAIT_S) == 1
     seats.close()
+
+
+def test_what_comes_alone_is_given_the_first_session():
+    sessions = [Counting(1) for _ in range(3)]
+    seats = Seats(sessions, "m")
+    assert {id(seats.submit(lambda one: one).result(WAIT_S)) for _ in range(5)} == {id(sessions[0])}
+    seats.close()
