@@ -3,7 +3,7 @@
 Rounds of all systems alternate, each system alone on the machine in its turn; ratios are formed
 within a round, and their median is what counts. Peers take part whose environment is there (`python
 -m benchmarks.environments`). Results are written after every turn, so that an interrupted run keeps
-what it has measured.
+what it has measured; benchmarks that are not named keep the results of earlier runs.
 """
 
 import argparse
@@ -12,9 +12,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from benchmarks import backlogs, latency
-from benchmarks.results import Results, table
+from benchmarks.report import RESULTS, report
+from benchmarks.results import Results
 from benchmarks.systems import BUILD, python_of
 from benchmarks.turns import Run, say
 
@@ -31,11 +33,14 @@ BENCHMARKS: dict[str, Callable[[Run], None]] = {
     "flat": backlogs.flat,
 }
 
+_INTERRUPTED = 130
+
 
 def _given() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], default=[])
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--peer-rounds", type=int, help="rounds with the peers, if fewer")
     parser.add_argument(
         "--scale",
         type=float,
@@ -46,24 +51,29 @@ def _given() -> argparse.Namespace:
         "--only", action="append", default=[], metavar="SYSTEM", help="leave out all others"
     )
     parser.add_argument("--models", type=Path, default=BUILD / "models")
-    parser.add_argument("--out", type=Path, default=BUILD / "results.json")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     return parser.parse_args()
 
 
-def main() -> None:
+def main() -> int:
     """Run benchmarks; write results as JSON and as a table, and draw them."""
     given = _given()
+    # As Ctrl-C, for `timeout`; both, since a shell's background jobs begin with Ctrl-C ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
     results = Results(given.out, given.rounds, given.scale)
-    run = Run(results, given.rounds, given.scale, frozenset(given.only), given.models)
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # as Ctrl-C, for `timeout`
+    peer_rounds = given.rounds if given.peer_rounds is None else given.peer_rounds
+    run = Run(results, given.rounds, peer_rounds, given.scale, frozenset(given.only), given.models)
     try:
         for name in given.names or BENCHMARKS:
             if not results.interrupted:
                 BENCHMARKS[name](run)
                 results.write()
     except KeyboardInterrupt:
+        results.interrupted = True
         say("interrupted: what was measured is kept")
-    told = table(results.content())
+    results.write()
+    told = report(results.content())
     given.out.with_suffix(".md").write_text(told)
     print(told)
     if python := python_of("plots"):
@@ -71,6 +81,14 @@ def main() -> None:
         subprocess.run(command, check=True)  # noqa: S603 - ours
     else:
         say("no plots: python -m benchmarks.environments plots")
+    return _INTERRUPTED if results.interrupted else 0
+
+
+def _interrupt(*_: object) -> NoReturn:
+    """Interrupt once; what follows is to be over soon, so that no second signal may break it."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from benchmarks import inputs
 from benchmarks.kafka import Kafka
 from benchmarks.results import Figures, Turn
 from benchmarks.systems import Script, Streamer, System, peers
-from benchmarks.turns import Run, backlogs, rounds, worked_off
+from benchmarks.turns import Part, Run, backlogs, rounds, worked_off
 from streamer.demo import models as demo_models
 
 SIGNS = Path(next(iter(demo_models.__path__))) / "signs" / "1"
@@ -156,7 +156,12 @@ def flat(run: Run) -> None:
             }
 
         names = {one: f"backlog of {sizes[one]:,}" for one in sizes}
-        figures = rounds(run, "flat", [(names["little"], little), (names["much"], much)])
+        parts = [
+            Part(names["little"], little, run.rounds),
+            Part(names["much"], much, run.rounds),
+        ]
+        figures = rounds(run, "flat", parts)
+    figures.notes["records"] = " and ".join(f"{size:,}" for size in sizes.values())
     longer = figures.ratios(names["little"], names["much"], "rate")
     figures.ask("time a record: much ÷ little", longer, "<= 1.05")
     figures.ask(

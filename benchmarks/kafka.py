@@ -3,9 +3,11 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import psutil
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import TopicPartition as Partition
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
@@ -13,6 +15,8 @@ from streamer.embedded import EmbeddedKafka
 
 _MAX_BYTES = 16 * 2**20
 _QUIET_S = 0.1
+_STALL_S = 45.0
+"""A system of which nothing has come for so long has failed."""
 _LEAST_S = 0.001
 """What the broker's clock tells apart: few answers may all have one time."""
 
@@ -73,10 +77,19 @@ class Kafka:
         headers: Sequence[tuple[str, bytes]] = (),
     ) -> None:
         """Write records, acknowledged when this returns."""
-        with self.producer(linger_ms=20) as producer:
-            for value, key in zip(values, keys, strict=False):
-                producer.send(topic, value, key, headers=list(headers))
-            producer.flush()
+        settings: dict[str, Any] = {
+            "bootstrap.servers": self.servers,
+            "linger.ms": 20,
+            "batch.size": 2**14,  # as Kafka's own producer has it
+            "message.max.bytes": _MAX_BYTES,
+            "queue.buffering.max.messages": 2_000_000,
+            "on_delivery": _written,
+            "delivery.report.only.error": True,
+        }
+        producer = Producer(settings)
+        for value, key in zip(values, keys, strict=False):
+            producer.produce(topic, value, key, headers=list(headers))
+        producer.flush()
 
     def producer(self, linger_ms: int = 0) -> KafkaProducer:
         """Give a producer for records as large as the topics take."""
@@ -101,36 +114,75 @@ class Kafka:
         self,
         topic: str,
         count: int,
-        patience: float,
         ended: Callable[[], bool],
         answered: Callable[[], None] = lambda: None,
     ) -> Arrivals:
         """Wait for answers that readers of committed records see; give when they were written.
 
         Args:
-            topic: where they go.
+            topic: where they go; it has one partition.
             count: how many must come.
-            patience: seconds.
             ended: whether who answers has ended.
             answered: called when all are written, before they are read.
 
         Raises:
-            TimeoutError: they do not come.
+            TimeoutError: they do not come, or none comes for a while.
         """
-        with self.reader(topic) as consumer:
-            partitions = consumer.assignment()
-            deadline = time.monotonic() + patience
-            while (found := sum(consumer.end_offsets(partitions).values())) < count:
-                if ended() or time.monotonic() > deadline:
-                    message = f"{found} of {count} answers came"
-                    raise TimeoutError(message)
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.servers,
+                "group.id": f"arrivals-{topic}",  # never joined
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+            }
+        )
+        times: list[float] = []
+        early = False
+        patience = _Patience(count, ended)
+        try:
+            while (found := consumer.get_watermark_offsets(Partition(topic, 0), 30)[1]) < count:
+                patience.look(found)
                 time.sleep(_QUIET_S)
             answered()
-            times: list[float] = []
-            while len(times) < count and time.monotonic() < deadline:
-                for records in consumer.poll(500, max_records=5000).values():
-                    times += [record.timestamp / 1000 for record in records]
-        if len(times) < count:
-            message = f"{len(times)} of {count} answers can be read"
+            consumer.assign([Partition(topic, 0, OFFSET_BEGINNING)])
+            while len(times) < count:
+                for message in consumer.consume(5000, _QUIET_S):
+                    if (error := message.error()) is None:
+                        times.append(message.timestamp()[1] / 1000)
+                    elif error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - its name
+                        raise KafkaException(error)
+                    else:  # some offsets were those of transactions' ends
+                        early = len(times) < count
+                patience.look(len(times))
+            if early:
+                answered()
+            return Arrivals(sorted(times))
+        finally:
+            consumer.close()
+
+
+class _Patience:
+    """How long to wait for answers: until none has come for a while."""
+
+    def __init__(self, count: int, ended: Callable[[], bool]) -> None:
+        self._count, self._ended = count, ended
+        self._found, self._since = -1, 0.0
+
+    def look(self, found: int) -> None:
+        """Note how many there are.
+
+        Raises:
+            TimeoutError: there will not be more.
+        """
+        now = time.monotonic()
+        if found != self._found:
+            self._found, self._since = found, now
+        if found < self._count and (self._ended() or now - self._since > _STALL_S):
+            message = f"{found} of {self._count} answers came"
             raise TimeoutError(message)
-        return Arrivals(sorted(times))
+
+
+def _written(error: KafkaError | None, _message: object) -> None:
+    if error is not None:
+        raise KafkaException(error)

@@ -13,7 +13,7 @@ from benchmarks.backlogs import texts_of
 from benchmarks.kafka import Kafka
 from benchmarks.results import Turn
 from benchmarks.systems import Child, Script, Streamer, System, peers
-from benchmarks.turns import Run, alone, on_topics, rounds, say, worked_off
+from benchmarks.turns import Part, Run, alone, on_topics, rounds, say, worked_off
 
 _CAPACITY_RECORDS = 600
 _SECONDS = 40
@@ -142,8 +142,9 @@ def latency(run: Run) -> None:
                 waited(kafka, system, values, pauses, f"latency.{system.name}.{number}")
             )
 
-        turns = [(one.name, turn_of(one)) for one in [*run.chosen(both), *others]]
-        figures = rounds(run, "latency", turns)
+        parts = [run.part(one, turn_of(one)) for one in [*run.chosen(both), *others]]
+        figures = rounds(run, "latency", parts)
+    figures.notes["records"] = count - _WARM
     figures.notes["records a second"] = rate
     p99 = {one.name: figures.median(one.name, "p99_ms") for one in others}
     known = {name: value for name, value in p99.items() if value is not None}
@@ -154,10 +155,14 @@ def latency(run: Run) -> None:
 
 
 def _slowest(run: Run, kafka: Kafka, systems: Sequence[System]) -> float:
-    """Give the least rate of some systems at a backlog."""
+    """Give the least rate of some systems at a backlog: as `text` found it, or measured now."""
     values = inputs.texts(run.count(_CAPACITY_RECORDS))
+    known = run.results.known("text", "rate")
     rates = {}
     for system in systems:
+        if system.name in known:
+            rates[system.name] = known[system.name]
+            continue
         try:
             found = worked_off(kafka, system, values, f"capacity.{system.name}").figures()
         except TimeoutError as error:
@@ -197,8 +202,9 @@ def idle(run: Run) -> None:
 
             return turn
 
-        turns = [("raw run", raw), *((one.name, turn_of(one)) for one in run.chosen(systems))]
-        figures = rounds(run, "idle", turns)
+        parts = [run.part(one, turn_of(one)) for one in run.chosen(systems)]
+        figures = rounds(run, "idle", [Part("raw run", raw, run.rounds), *parts])
+    figures.notes["records"] = len(values) - _WARM
     for name, bar in (("streamer at-least-once", 15), ("streamer", 30)):
         beyond = figures.values(name, "beyond_raw_ms")
         figures.ask(f"{name}: ms beyond the raw run, idle", beyond, f"<= {bar}")

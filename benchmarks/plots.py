@@ -1,6 +1,7 @@
 """Bars of what `python -m benchmarks` wrote: `python -m benchmarks.plots [RESULTS] [FOLDER]`.
 
-Needs matplotlib, which `python -m benchmarks.environments plots` installs.
+Needs matplotlib, which `python -m benchmarks.environments plots` installs. Letters stay letters and
+the ground is clear, so that a figure is small and suits light and dark pages.
 """
 
 import json
@@ -9,18 +10,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 from matplotlib.figure import Figure
 
 _DRAWN = (
     ("rate", "records a second", "{:,.0f}"),
-    ("p99_ms", "p99, ms", "{:,.0f}"),
+    ("p99_ms", "p99 in ms", "{:,.0f}"),
 )
+_OURS, _FLOOR, _OTHERS, _INK = "#2f81d6", "#b08a2e", "#8a8f98", "#808690"
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "streamer",
+    "font.family": "sans-serif",
+    "font.size": 11,
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
+    "axes.edgecolor": _INK,
+    **{f"axes.spines.{side}": False for side in ("top", "right", "left")},
+}
 
 
-def main(results: str = "build/benchmarks/results.json", folder: str = "docs") -> None:
+def main(results: str = "build/benchmarks/results.json", folder: str = "docs/images") -> None:
     """Draw one figure a benchmark, `performance-NAME.svg`."""
     content = json.loads(Path(results).read_text())
-    for name, told in content["results"].items():
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    mpl.rcParams.update(_STYLE)
+    for name, told in content.items():
         for figure, words, shown in _DRAWN:
             systems = {
                 system: found
@@ -28,16 +42,16 @@ def main(results: str = "build/benchmarks/results.json", folder: str = "docs") -
                 if figure in found["medians"]
             }
             if systems:
-                drawn = _bars(
-                    f"{name}: {words} (median and range of rounds)", systems, figure, shown
-                )
+                title = f"{name}: {words}, median and range of rounds"
+                drawn = _bars(title, systems, figure, shown)
                 slug = "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())
-                drawn.savefig(Path(folder) / f"performance-{slug}.svg")
+                file = Path(folder) / f"performance-{slug}.svg"
+                drawn.savefig(file, transparent=True, metadata={"Date": None})
                 break
 
 
 def _bars(title: str, systems: Mapping[str, Any], figure: str, shown: str) -> Figure:
-    drawn = Figure(figsize=(7, 0.4 * len(systems) + 1), layout="constrained")
+    drawn = Figure(figsize=(7.5, 0.36 * len(systems) + 0.9), layout="constrained")
     axes = drawn.subplots()
     medians = [one["medians"][figure] for one in systems.values()]
     rounds = [[turn[figure] for turn in one["rounds"]] for one in systems.values()]
@@ -45,15 +59,21 @@ def _bars(title: str, systems: Mapping[str, Any], figure: str, shown: str) -> Fi
         [middle - min(found) for middle, found in zip(medians, rounds, strict=True)],
         [max(found) - middle for middle, found in zip(medians, rounds, strict=True)],
     ]
-    colours = [
-        "C0" if system.startswith(("streamer", "exactly", "at-least")) else "C7"
-        for system in systems
-    ]
-    bars = axes.barh(list(systems), medians, xerr=reach, color=colours, ecolor="0.3")
-    axes.bar_label(bars, [shown.format(one) for one in medians], label_type="center", color="white")
+    colours = [_colour(system) for system in systems]
+    error = {"ecolor": _INK, "capsize": 3, "elinewidth": 1.2}
+    bars = axes.barh(list(systems), medians, xerr=reach, color=colours, height=0.62, error_kw=error)
+    axes.bar_label(bars, [shown.format(one) for one in medians], padding=6)
+    axes.margins(x=0.1)
     axes.invert_yaxis()
-    axes.set_xlabel(title)
+    axes.tick_params(axis="y", length=0)
+    axes.set_title(title, fontsize=11, loc="left")
     return drawn
+
+
+def _colour(system: str) -> str:
+    if system.startswith(("streamer", "exactly", "at-least", "backlog", "librdkafka")):
+        return _OURS
+    return _FLOOR if system.startswith(("raw", "bare")) else _OTHERS
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""What was measured: kept after every turn, told as JSON and as a table."""
+"""What was measured: kept after every turn, beside what earlier runs measured."""
 
 import json
 import os
 import platform
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -23,12 +23,13 @@ class Figures:
 
     Attributes:
         turns: by system, by round; the first system is what the others' rates are compared with.
+        failed: why, by system, for each turn that came to nothing.
         asked: lines that the benchmark is to show.
     """
 
     def __init__(self) -> None:
         self.turns: dict[str, dict[int, Turn]] = {}
-        self.failed: dict[str, str] = {}
+        self.failed: dict[str, list[str]] = {}
         self.asked: list[Turn] = []
         self.notes: dict[str, Any] = {}
 
@@ -88,7 +89,7 @@ class Figures:
 
 
 class Results:
-    """The results of one run, in a file that is whole after every turn.
+    """Results in a file that is whole after every turn; benchmarks that are not run stay in it.
 
     Attributes:
         interrupted: whether no further benchmark is to begin.
@@ -97,6 +98,7 @@ class Results:
     def __init__(self, file: Path, rounds: int, scale: float) -> None:
         self.interrupted = False
         self._file = file
+        self._before: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
         self._figures: dict[str, Figures] = {}
         self._about = {**_machine(), "rounds": rounds, "scale": scale}
 
@@ -116,71 +118,27 @@ class Results:
         part.write_text(json.dumps(self.content(), indent=1))
         part.rename(self._file)
 
+    def known(self, name: str, figure: str) -> dict[str, float]:
+        """Give medians that a benchmark of this or an earlier run found, by system."""
+        systems = self.content().get(name, {}).get("systems", {})
+        medians = {system: told["medians"].get(figure) for system, told in systems.items()}
+        return {system: value for system, value in medians.items() if value is not None}
+
     def content(self) -> dict[str, Any]:
-        """Give everything, for programs."""
-        about = {**self._about, "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-        return {"about": about, "results": {k: one.told() for k, one in self._figures.items()}}
+        """Give everything, for programs: by benchmark, each with when and on what it was run."""
+        written = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        about = {**self._about, "written": written}
+        own = {
+            name: {"about": about, **figures.told()}
+            for name, figures in self._figures.items()
+            if any(figures.turns.values()) or figures.failed
+        }
+        return {**self._before, **own}
 
 
 def load() -> float:
     """Give how many processes wanted to run in the last minute."""
     return round(os.getloadavg()[0], 2)
-
-
-def table(content: Mapping[str, Any]) -> str:
-    """Write results as Markdown: systems, then what was asked."""
-    return "\n".join(_lines(content)) + "\n"
-
-
-_COLUMNS = {
-    "rate": ("records/s", "{:,.0f}"),
-    "ratio": ("ratio", "{:.2f}"),
-    "cpu_ms": ("CPU ms a record", "{:.3f}"),
-    "broker_cpu_ms": ("broker's", "{:.3f}"),
-    "p50_ms": ("p50 ms", "{:,.1f}"),
-    "p99_ms": ("p99 ms", "{:,.1f}"),
-    "beyond_raw_ms": ("beyond the raw run, ms", "{:,.1f}"),
-    "memory_mib": ("MiB", "{:,.0f}"),
-    "load": ("load before", "{:.1f}"),
-}
-
-
-def _lines(content: Mapping[str, Any]) -> Iterator[str]:
-    about = content["about"]
-    yield (
-        f"Commit {about['commit']}, {about['cores']} cores of {about['cpu']}, Python "
-        f"{about['python']}, ONNX Runtime {about['onnxruntime']}, kafka-python {about['kafka']}, "
-        f"{', '.join(f'{name} {found}' for name, found in about['peers'].items())}; "
-        f"{about['written']}.\n"
-    )
-    if about["scale"] < 1:
-        yield "With fewer records than it is meant for: it runs; rates are of a few waves only.\n"
-    for name, told in content["results"].items():
-        found = [system["medians"] for system in told["systems"].values()]
-        columns = [key for key in _COLUMNS if any(key in one for one in found)]
-        yield f"### {name}\n"
-        yield "| system | rounds | " + " | ".join(_COLUMNS[key][0] for key in columns) + " |"
-        yield "| --- " * (len(columns) + 2) + "|"
-        for system, medians in zip(told["systems"], found, strict=True):
-            cells = [
-                _COLUMNS[key][1].format(medians[key]) if key in medians else "" for key in columns
-            ]
-            rounds = len(told["systems"][system]["rounds"])
-            yield f"| {system} | {rounds} | " + " | ".join(cells) + " |"
-        for system, why in told["failed"].items():
-            yield f"\n{system} failed: {why}"
-        yield ""
-    asked = [(name, line) for name, told in content["results"].items() for line in told["asked"]]
-    if asked:
-        yield "### What is asked\n"
-        yield "| benchmark | figure | median | range | asked | |"
-        yield "| --- | --- | --- | --- | --- | --- |"
-    for name, line in asked:
-        low, high = min(line["rounds"]), max(line["rounds"])
-        yield (
-            f"| {name} | {line['what']} | {line['figure']:.3g} | {low:.3g} to {high:.3g} | "
-            f"{line['asked']} | {'holds' if line['holds'] else 'no'} |"
-        )
 
 
 def _machine() -> dict[str, Any]:
@@ -193,7 +151,8 @@ def _machine() -> dict[str, Any]:
         "cpu": _cpu(),
         "python": platform.python_version(),
         "onnxruntime": version("onnxruntime"),
-        "kafka": version("kafka-python"),
+        "kafka-python": version("kafka-python"),
+        "librdkafka": version("confluent-kafka"),
         "peers": versions(),
         "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "load_before": load(),

@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -23,8 +22,9 @@ from streamer.embedded.ports import free_ports
 
 HERE = Path(__file__).parent
 BUILD = Path("build/benchmarks")
-_READY_S = 180.0
-_END_S = 60.0
+_READY_S = 90.0
+_END_S = 10.0
+_TAIL = 4000
 
 Headers = list[tuple[str, bytes]]
 
@@ -65,6 +65,19 @@ class Child:
             with suppress(psutil.Error):
                 found += one.memory_info().rss
         return found
+
+    def end(self) -> None:
+        """Ask it to end, and wait a while until it has."""
+        self._process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_S)
+
+    def kill(self) -> None:
+        """End it and its children at once, if they have not ended."""
+        for one in reversed(self._all()):
+            with suppress(psutil.Error):
+                one.kill()
+        self._process.wait()
 
     def _all(self) -> list[psutil.Process]:
         try:
@@ -129,7 +142,7 @@ class Streamer:
             }
             command = [sys.executable, "-m", "streamer", "run", str(file)]
             with process(command, environment, name=self.name) as child:
-                _await_ready(port, child)
+                _await(lambda: _serves(port), child)
                 yield child
 
 
@@ -158,9 +171,7 @@ class Script:
             ready = Path(folder) / "ready"
             command = [*self._command, servers, source, sink, str(ready), *self._arguments]
             with process(command, {}, name=self.name) as child:
-                deadline = time.monotonic() + _READY_S
-                while not ready.exists() and time.monotonic() < deadline and not child.ended():
-                    time.sleep(0.05)
+                _await(ready.exists, child)
                 yield child
 
 
@@ -216,33 +227,53 @@ def _picture_request(value: bytes) -> bytes:
 def process(
     command: Sequence[str], environment: Mapping[str, str], *, name: str
 ) -> Iterator[Child]:
-    """Run a system until the block ends; what it wrote is shown if it ended by itself."""
+    """Run a system until the block ends; what it wrote is shown if it did not do its work.
+
+    One that failed, or whose run is interrupted, is killed: only one that did its work has time to
+    end in good order.
+    """
     with tempfile.TemporaryFile() as out:
         child = subprocess.Popen(  # noqa: S603 - our own commands
             list(command), stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **environment}
         )
+        running = Child(child)
         try:
-            yield Child(child)
+            yield running
+            running.end()
+        except TimeoutError:
+            code = child.poll()
+            running.kill()
+            out.seek(0)
+            told = out.read().decode(errors="replace")[-_TAIL:]
+            sys.stderr.write(
+                f"{name} {'hung' if code is None else f'ended with {code}'}:\n{told}\n"
+            )
+            raise
         finally:
-            early = child.poll()
-            child.send_signal(signal.SIGTERM)
-            try:
-                child.wait(_END_S)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-            if early is not None:
-                out.seek(0)
-                told = out.read().decode(errors="replace")[-4000:]
-                sys.stderr.write(f"{name} ended with {early}:\n{told}\n")
+            running.kill()
 
 
-def _await_ready(port: int, child: Child) -> None:
+def _await(ready: Callable[[], bool], child: Child) -> None:
+    """Wait until a system is ready.
+
+    Raises:
+        TimeoutError: it has ended, or takes too long.
+    """
     deadline = time.monotonic() + _READY_S
-    while time.monotonic() < deadline and not child.ended():
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
-                if answer.status == 200:  # noqa: PLR2004 - OK
-                    return
-        except OSError:
-            time.sleep(0.1)
+    while not ready():
+        if child.ended():
+            message = "it ended before it was ready"
+            raise TimeoutError(message)
+        if time.monotonic() > deadline:
+            message = f"it was not ready after {_READY_S:.0f} s"
+            raise TimeoutError(message)
+        time.sleep(0.05)
+
+
+def _serves(port: int) -> bool:
+    """Say whether a daemon is a member of its group."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)  # noqa: PLR2004 - OK
+    except OSError:
+        return False

@@ -12,15 +12,20 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+from confluent_kafka import KafkaException
+from kafka.errors import KafkaError
+
 from benchmarks import inputs
 from benchmarks.kafka import Arrivals, Kafka
 from benchmarks.results import Figures, Results, Turn, load
 from benchmarks.systems import Child, System, cpu_s
 
-_PATIENCE_S = 900.0
 _LEAD = 6
 """One of so many records only fills the line."""
 _LOOK_EVERY_S = 0.2
+_ALONE_S = 240.0
+_CHANCES = 2
+"""A system that failed so often has no further turns."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Run:
 
     Attributes:
         rounds: how often each system has its turn.
+        peer_rounds: how often the peers have theirs.
         scale: records, as a multiple.
         only: systems that take part; all if there are none.
         models: folder of the models.
@@ -36,6 +42,7 @@ class Run:
 
     results: Results
     rounds: int
+    peer_rounds: int
     scale: float
     only: frozenset[str]
     models: Path
@@ -67,11 +74,15 @@ class Run:
         """Leave out systems that are not to take part."""
         return [one for one in systems if not self.only or one.name in self.only]
 
+    def part(self, system: System, turn: Callable[[int], Turn]) -> "Part":
+        """Give a system's part in the rounds."""
+        return Part(system.name, turn, self.peer_rounds if system.role == "peer" else self.rounds)
+
 
 def alone(module: str, *arguments: str) -> Any:
     """Run a loop in memory, in a process of its own."""
     command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)  # noqa: S603 - ours
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=_ALONE_S)  # noqa: S603 - ours
     return json.loads(done.stdout)
 
 
@@ -128,7 +139,7 @@ def worked_off(kafka: Kafka, system: System, values: Sequence[bytes], tag: str) 
 
             if not form.backlog:
                 fill()
-            arrivals = kafka.arrivals(sink, len(values), _PATIENCE_S, child.ended, answered)
+            arrivals = kafka.arrivals(sink, len(values), child.ended, answered)
     return Measured(arrivals, *used, sizes)
 
 
@@ -151,38 +162,49 @@ def _sized(child: Child) -> Iterator[list[int]]:
         looking.join()
 
 
-def rounds(run: Run, name: str, turns: Sequence[tuple[str, Callable[[int], Turn]]]) -> Figures:
+@dataclass(frozen=True)
+class Part:
+    """One system's part in the rounds: what its turn is, and in how many rounds it has one."""
+
+    name: str
+    turn: Callable[[int], Turn]
+    rounds: int
+
+
+def rounds(run: Run, name: str, parts: Sequence[Part]) -> Figures:
     """Let systems take turns, in the opposite order in every second round.
 
-    One that fails is said to have failed and has no further turns. When the run is interrupted,
-    the rounds so far count.
+    One that fails is said to have failed; if it does so again it has no further turns. When the
+    run is interrupted, the rounds so far count.
     """
     figures = run.results.of(name)
-    for system, _ in turns:
-        figures.turns.setdefault(system, {})
+    for part in parts:
+        figures.turns.setdefault(part.name, {})
     try:
-        for number in range(run.rounds):
-            for system, turn in turns[:: -1 if number % 2 else 1]:
-                if system not in figures.failed:
-                    _taken(run, name, number, system, turn)
+        for number in range(max(part.rounds for part in parts)):
+            for part in parts[:: -1 if number % 2 else 1]:
+                if number < part.rounds and len(figures.failed.get(part.name, ())) < _CHANCES:
+                    _taken(run, name, number, part)
     except KeyboardInterrupt:
         run.results.interrupted = True
         say("interrupted: what was measured is kept")
     return figures
 
 
-def _taken(run: Run, name: str, number: int, system: str, turn: Callable[[int], Turn]) -> None:
+def _taken(run: Run, name: str, number: int, part: Part) -> None:
     """Let a system have its turn, and keep its figures."""
-    before = load()
+    before, began = load(), time.monotonic()
     try:
-        found = turn(number)
-    except (TimeoutError, subprocess.CalledProcessError) as error:
-        run.results.of(name).failed[system] = f"{type(error).__name__}: {error}"
-        say(f"{name} {system} FAILED: {error}")
+        found = part.turn(number)
+    except (TimeoutError, KafkaException, KafkaError, subprocess.SubprocessError) as error:
+        why = f"round {number + 1}: {error}"
+        run.results.of(name).failed.setdefault(part.name, []).append(why)
+        say(f"{name} {part.name} FAILED: {error}")
         return
-    run.results.add(name, system, number, {**found, "load": before})
+    turn = {**found, "load": before, "seconds": round(time.monotonic() - began, 1)}
+    run.results.add(name, part.name, number, turn)
     shown = ", ".join(f"{key} {value:,.4g}" for key, value in found.items())
-    say(f"{name} {number + 1}/{run.rounds} {system}: {shown}")
+    say(f"{name} {number + 1}/{part.rounds} {part.name}: {shown}; {turn['seconds']:.0f} s")
 
 
 def backlogs(
@@ -201,17 +223,18 @@ def backlogs(
         return {"rate": found["rate"], "cpu_ms": found["cpu_ms"]}
 
     with Kafka() as kafka:
-        turns: list[tuple[str, Callable[[int], Turn]]] = []
+        parts: list[Part] = []
         if raw and (not run.only or "raw" in run.only):
-            turns.append(("raw", in_memory))
+            parts.append(Part("raw", in_memory, run.rounds))
 
         def turn_of(system: System) -> Callable[[int], Turn]:
             return lambda number: worked_off(
                 kafka, system, values, f"{name}.{system.name}.{number}"
             ).figures()
 
-        turns += [(system.name, turn_of(system)) for system in run.chosen(systems)]
-        figures = rounds(run, name, turns)
+        parts += [run.part(system, turn_of(system)) for system in run.chosen(systems)]
+        figures = rounds(run, name, parts)
+    figures.notes["records"] = len(values)
     if plans:
         figures.notes["raw plan"] = plans[0]
     return figures

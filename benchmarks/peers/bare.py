@@ -7,6 +7,9 @@ from pathlib import Path
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
+_JOIN_MS = 2000
+"""Long for a poll: kafka-python may forget a join that the end of a poll cuts short."""
+
 
 def main(servers: str, source: str, sink: str, ready: str) -> None:
     """Copy records until terminated."""
@@ -25,7 +28,7 @@ def main(servers: str, source: str, sink: str, ready: str) -> None:
     )
     Path(ready).touch()
     while True:
-        polled = consumer.poll(100)
+        polled = consumer.poll(_JOIN_MS)
         if not polled:
             continue
         for records in polled.values():

@@ -15,6 +15,8 @@ from work import work_of
 _POLLED = {"single": 1, "polled": 32, "sorted": 256}
 _POLLED_PICTURES = 8
 _MAX_BYTES = 16 * 2**20
+_JOIN_MS = 2000
+"""Long for a poll: kafka-python may forget a join that the end of a poll cuts short."""
 
 
 def main(  # noqa: PLR0913, PLR0917 - the command line's arguments
@@ -36,7 +38,7 @@ def main(  # noqa: PLR0913, PLR0917 - the command line's arguments
     producer = KafkaProducer(bootstrap_servers=servers, acks="all", linger_ms=5)
     Path(ready).touch()
     while True:
-        records = [record for part in consumer.poll(100).values() for record in part]
+        records = [record for part in consumer.poll(_JOIN_MS).values() for record in part]
         if not records:
             continue
         values = [record.value for record in records]

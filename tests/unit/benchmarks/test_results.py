@@ -1,11 +1,11 @@
-"""Figures of the benchmarks: ratios within a round, kept after every turn, told as a table."""
+"""Figures of the benchmarks: ratios within a round, kept after every turn."""
 
 import json
 
 import pytest
 
 from benchmarks.latency import at_share
-from benchmarks.results import Figures, Results, table
+from benchmarks.results import Figures, Results
 
 
 def turned(figures, system, **rates):
@@ -48,21 +48,30 @@ def test_an_interrupted_run_keeps_every_turn_that_was_over(tmp_path):
     file = tmp_path / "deep" / "results.json"
     results = Results(file, rounds=9, scale=1.0)
     results.add("text", "ours", 0, {"rate": 90.0, "load": 0.1})
-    results.of("text").failed["theirs"] = "TimeoutError: 3 of 9 answers came"
+    results.of("text").failed["theirs"] = ["round 1: 3 of 9 answers came"]
     results.add("text", "ours", 1, {"rate": 110.0, "load": 0.1})
-    kept = json.loads(file.read_text())
-    ours = kept["results"]["text"]["systems"]["ours"]
+    kept = json.loads(file.read_text())["text"]
+    ours = kept["systems"]["ours"]
     assert [turn["rate"] for turn in ours["rounds"]] == [90.0, 110.0]
     assert ours["medians"]["rate"] == 100.0
-    assert {"commit", "cores", "cpu", "load_before", "peers"} <= set(kept["about"])
-    told = table(kept)
-    assert "| ours | 2 | 100 |" in told
-    assert "fewer records" not in told
-    assert "theirs failed: TimeoutError" in told
+    assert kept["failed"] == {"theirs": ["round 1: 3 of 9 answers came"]}
+    assert {"commit", "cores", "cpu", "load_before", "peers", "written"} <= set(kept["about"])
 
 
-def test_a_run_of_few_records_says_so(tmp_path):
-    assert "a few waves only" in table(Results(tmp_path / "a.json", 1, scale=0.1).content())
+def test_benchmarks_that_are_not_run_again_stay_with_what_they_were_run_on(tmp_path):
+    file = tmp_path / "results.json"
+    first = Results(file, rounds=9, scale=0.5)
+    first.add("text", "ours", 0, {"rate": 90.0})
+    first.add("idle", "ours", 0, {"rate": 1.0})
+    second = Results(file, rounds=1, scale=1.0)
+    second.add("idle", "theirs", 0, {"rate": 2.0})
+    kept = json.loads(file.read_text())
+    assert kept["text"]["about"]["scale"] == 0.5
+    assert kept["idle"]["about"]["scale"] == 1.0
+    assert list(kept["idle"]["systems"]) == ["theirs"]
+    assert second.known("text", "rate") == {"ours": 90.0}
+    assert second.known("idle", "rate") == {"theirs": 2.0}
+    assert second.known("flat", "rate") == {}
 
 
 @pytest.mark.parametrize(("share", "value"), [(0.5, 5), (0.99, 10), (0.0, 1)])
