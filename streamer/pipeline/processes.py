@@ -38,11 +38,12 @@ _GRACE_S = 10.0
 
 @dataclass
 class Child:
-    """One daemon, as its parent sees it."""
+    """One daemon, as its parent sees it; `told` once it was sent a signal."""
 
     number: int
     process: "subprocess.Popen[bytes]"
     port: int
+    told: bool = False
 
     def get(self, path: str) -> tuple[int, str]:
         """Ask its endpoints; (0, why) if it does not answer."""
@@ -140,7 +141,10 @@ class Supervisor:
             before = {one: signal.signal(one, self._hand_on) for one in _SIGNALS}
             try:
                 for number in range(self._count):
-                    self.fleet.children.append(self._started(number))
+                    child = self._started(number)
+                    self.fleet.children.append(child)
+                    if self._signalled.is_set() and not child.told:  # it came meanwhile
+                        self._signal(signal.SIGTERM, [child])
                 return self._watched()
             finally:
                 self._end()
@@ -194,17 +198,22 @@ class Supervisor:
             time.sleep(_WATCH_EVERY_S)
 
     def _all_ended(self) -> int:
-        """Wait until all have drained; give the worst exit code."""
+        """Wait until all have drained; give the worst exit code.
+
+        A signal ends a process that Python has not yet started in: there is no daemon yet.
+        """
         codes = [child.process.wait() for child in self.fleet.children]
-        return next((code if code > 0 else 1 for code in codes if code), 0)
+        well = {0, -signal.SIGTERM}
+        return next((code if code > 0 else 1 for code in codes if code not in well), 0)
 
     def _hand_on(self, number: int, _frame: FrameType | None) -> None:
         self._signalled.set()
         self._signal(number)
 
-    def _signal(self, number: int) -> None:
-        for child in self.fleet.children:
+    def _signal(self, number: int, children: Sequence[Child] | None = None) -> None:
+        for child in self.fleet.children if children is None else children:
             if child.process.poll() is None:
+                child.told = True
                 child.process.send_signal(number)
 
     def _end(self) -> None:

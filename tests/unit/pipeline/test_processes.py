@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -116,6 +117,23 @@ def test_a_signal_is_handed_on_and_all_may_finish(tmp_path):
     )
     code, _ = run(listens + "time.sleep(60)", listens + asks)
     assert code == 0
+
+
+def test_a_signal_that_comes_while_they_are_started_reaches_all():
+    stops = "import os, time; os.kill(os.getppid(), 15); time.sleep(60)"
+
+    class Slow(Scripted):
+        def _started(self, number):
+            child = super()._started(number)
+            if number == 1:  # started, and not yet known
+                self._signalled.wait(60)
+            return child
+
+    supervisor = Slow([], Settings(http={"enabled": False}), None, 2)
+    supervisor.lines = (stops, "import time; time.sleep(60)")
+    began = time.monotonic()
+    assert supervisor.run() == 0
+    assert time.monotonic() - began < 60
 
 
 def test_each_has_a_name_a_port_and_a_share_of_its_own():
