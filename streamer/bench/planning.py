@@ -70,7 +70,13 @@ def plan(planning: Planning, settings: Settings) -> int:
 
 
 def _replica(planning: Planning, topology: Topology, settings: Settings) -> Replica:
-    """Take the figures of one process from what is given, or measure them here."""
+    """Take the figures of one process from what is given, or measure them here.
+
+    Raises:
+        ConfigError: they are given twice, or are none.
+    """
+    if planning.model_ms is not None and planning.bench is not None:
+        raise ConfigError("--model-ms and --bench say the same: give one of them")
     common: dict[str, Any] = {"gpu": planning.gpu, "commit_interval_s": topology.commit_interval}
     if planning.model_ms is not None:
         return Replica(model_rate=1000 / planning.model_ms, **common)
@@ -90,13 +96,11 @@ def _of_bench(file: Path, delivery: str, common: Mapping[str, Any]) -> Replica:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         raw = float(content["raw"]["records_per_second"])
-        whole = content["whole"].get(delivery) or content["line"]
-        reached = float(whole["records_per_second"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        whole = (content["whole"] or {}).get(delivery) or content["line"]
+        share = float(whole["records_per_second"]) / min(raw, Replica.line_rate)
+    except (OSError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ConfigError(f"--bench: {file} is no output of `streamer bench --json`") from error
-    return Replica(
-        model_rate=raw, efficiency=max(min(reached / min(raw, 8000.0), 1.0), 0.05), **common
-    )
+    return Replica(model_rate=raw, efficiency=max(min(share, 1.0), 0.05), **common)
 
 
 def _show(work: Workload, needed: Capacity, console: Console) -> None:

@@ -28,7 +28,7 @@ class Measured:
         per_record: by step, the inputs that a record comes to (crops, pairs).
         line: the line without Kafka.
         whole: by guarantee, the whole pipe; empty if it was left out.
-        decoding: scaled decoding of pictures beside exact decoding.
+        decoding: exact decoding of pictures beside scaled decoding, or a GPU's.
     """
 
     topology: Topology
@@ -101,8 +101,8 @@ def shown(measured: Measured, console: Console) -> None:
     if measured.decoding is not None:
         found = measured.decoding
         console.print(
-            f"source.images.decode: exact {found.exact_ms:.1f} ms a picture, fast "
-            f"{found.fast_ms:.1f} ms; fast changes {found.effect.changed:.1%} of the first labels, "
+            f"source.images.decode: exact {found.exact_ms:.1f} ms a picture, {found.way} "
+            f"{found.other_ms:.1f} ms; {found.way} changes {found.effect.changed:.1%} of the first labels, "
             f"numbers by {found.effect.difference:.2g} on average"
         )
     stages = Table("stage", "busy", "ms a record", box=None, pad_edge=False)
@@ -125,7 +125,26 @@ def shown(measured: Measured, console: Console) -> None:
 
 def suggested(measured: Measured) -> Iterator[str]:
     """Give lines for the topology and the environment that would be faster."""
-    changed: dict[str, list[str]] = {}
+    worked = measured.line.stages.worked
+    inferring = max((worked[f"infer-{step}"] for step in measured.plans), default=0.0)
+    if worked["decoded"] > inferring and worked["decoded"] > _BUSY * measured.line.seconds:
+        pictures = measured.assembly.kind == "image"
+        yield (
+            "# decoding is the limit: smaller pictures at the producer, or more cores"
+            if pictures
+            else "# tokenising is the limit: more cores"
+        )
+    elif measured.line.rate * _CLEARLY < measured.raw_rate:
+        changed = dict(_changed(measured))
+        if changed:
+            yield "models:"
+        for name, lines in changed.items():
+            yield f"  {name}:"
+            yield from lines
+
+
+def _changed(measured: Measured) -> Iterator[tuple[str, list[str]]]:
+    """Give, by model, the settings under which it alone was faster than as it is run now."""
     for step in measured.assembly.steps:
         plan = measured.plans.get(step.name)
         if plan is None:
@@ -137,16 +156,7 @@ def suggested(measured: Measured) -> Iterator[str]:
         if plan.items not in (version.bounds.items, ref.batch.max_size):
             lines.append(f"    batch: {{max_size: {plan.items}}}")
         if lines:
-            changed[measured.topology.steps[step.name].model] = lines
-    if changed and measured.line.rate * _CLEARLY < measured.raw_rate:
-        yield "models:"
-        for name, lines in changed.items():
-            yield f"  {name}:"
-            yield from lines
-    worked = measured.line.stages.worked
-    inferring = max((worked[f"infer-{step}"] for step in measured.plans), default=0.0)
-    if worked["decoded"] > inferring and worked["decoded"] > _BUSY * measured.line.seconds:
-        yield "# decoding is the limit: smaller pictures at the producer, or more cores"
+            yield measured.topology.steps[step.name].model, lines
 
 
 def _share(measured: Measured, rate: float) -> str:

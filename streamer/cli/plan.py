@@ -7,6 +7,8 @@ import typer
 
 from streamer.cli.options import Config, opened
 
+_MOST = 1e9
+
 
 def plan(
     file: Annotated[
@@ -14,16 +16,23 @@ def plan(
     ],
     *,
     rate: Annotated[
-        float, typer.Option(min=0.001, help="Records a second at the peak.", show_default=False)
+        float,
+        typer.Option(
+            min=0.001, max=_MOST, help="Records a second at the peak.", show_default=False
+        ),
     ],
     record_bytes: Annotated[
-        float, typer.Option(min=1, help="Bytes of a record, key and headers included.")
+        float,
+        typer.Option(min=1, max=_MOST, help="Bytes of a record, key and headers included."),
     ] = 1000.0,
-    prediction_bytes: Annotated[float, typer.Option(min=1, help="Bytes of a prediction.")] = 400.0,
+    prediction_bytes: Annotated[
+        float, typer.Option(min=1, max=_MOST, help="Bytes of a prediction.")
+    ] = 400.0,
     model_ms: Annotated[
         float | None,
         typer.Option(
             min=0.0001,
+            max=_MOST,
             help="Milliseconds that a record takes on one replica; measured here if left out.",
         ),
     ] = None,

@@ -45,9 +45,17 @@ def test_a_plan_is_made_of_what_is_measured_here(file, capsys):
     assert planned(capsys, file)["replica"]["model_rate"] > 0
 
 
-def test_a_file_of_something_else_is_refused(file, tmp_path):
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        '{"raw": {"records_per_second": 0}, "whole": {}, "line": {"records_per_second": 0}}',
+        '{"raw": {"records_per_second": 9}, "whole": [], "line": 1}',
+    ],
+)
+def test_a_file_of_something_else_is_refused(file, tmp_path, content):
     bench = tmp_path / "bench.json"
-    bench.write_text("[]")
+    bench.write_text(content)
     with pytest.raises(ConfigError, match="is no output of `streamer bench --json`"):
         plan(Planning(file, 10, 10, bench=bench), Settings())
 
@@ -57,3 +65,8 @@ def test_people_get_a_table(file, capsys):
     told = capsys.readouterr().out
     assert "replicas" in told
     assert "the interpreter is the limit" in told
+
+
+def test_a_model_s_time_is_given_once(file, tmp_path):
+    with pytest.raises(ConfigError, match="give one of them"):
+        plan(Planning(file, 10, 10, model_ms=1, bench=tmp_path / "bench.json"), Settings())

@@ -79,6 +79,8 @@ def test_help_ends_with_examples_that_the_command_takes(names, command):
         ("models", "try"),
         ("spec",),
         ("tail", "topic", "--unknown"),
+        ("plan", "file", "--rate", "inf"),
+        ("plan", "file", "--rate", "1", "--model-ms", "inf"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_what_is_wrong(monkeypatch, capsys, arguments):
