@@ -25,6 +25,7 @@ from streamer.runtime import usable_cores
 from streamer.telemetry import Metrics
 
 _MOST_VALUES = 4096
+_MOST_BYTES = 256 * 2**20
 _LEAST_RECORDS = 64
 _IDLE_RECORDS = 9
 
@@ -116,7 +117,12 @@ def _values(benching: Benching, topology: Topology, assembly: Assembly) -> Seque
     """Read the user's records, or make some up."""
     if benching.inputs:
         found = entries(found_files(benching.inputs))
-        values = [entry.value for entry in islice(found, _MOST_VALUES)]
+        values, size = [], 0
+        for entry in islice(found, _MOST_VALUES):
+            values.append(entry.value)
+            size += len(entry.value)
+            if size > _MOST_BYTES:
+                break
         if not values:
             raise ConfigError("--input: there is no record in these files")
         return values

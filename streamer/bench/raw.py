@@ -15,7 +15,8 @@ from streamer.records import ModelInput
 from streamer.runtime import usable_cores
 
 _ITEMS = (1, 4, 8, 16, 32, 64, 128)
-_MOST_COST = 1 << 40
+_MOST_COST = 32 * 640 * 640
+"""Pixels of a batch (no texts have so many tokens): larger ones gain nothing, and fill memory."""
 _WORSE = 0.85
 """Larger batches are not tried once one is this much slower than the best so far."""
 
@@ -109,11 +110,12 @@ def _best_size(  # noqa: PLR0913, PLR0917 - what is tried, and for how long
     clock: Callable[[], float],
 ) -> Plan:
     most = sessions[0].max_batch or _ITEMS[-1]
+    fitting = max(_MOST_COST // max(max(one.cost, one.length, 1) for one in inputs), 1)
     first = list(inputs[: 2 * len(sessions)])
     rate_of(version, sessions, first, 1)  # the first runs allocate
     pace = rate_of(version, sessions, first, 1, clock)
     best = Plan(1, len(sessions), threads, 0.0)
-    for items in [size for size in _ITEMS if size <= most] or [most]:
+    for items in [size for size in sorted({*_ITEMS, most}) if size <= min(most, fitting)]:
         count = max(int(pace * seconds), 2 * items * len(sessions))
         chosen = [inputs[at % len(inputs)] for at in range(count)]
         pace = rate_of(version, sessions, chosen, items, clock)

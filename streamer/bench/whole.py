@@ -90,7 +90,8 @@ def ran(  # noqa: PLR0913, PLR0917 - what one run is made of
 
 def _on_own_topics(topology: Topology, settings: Settings) -> Topology:
     name = f"{topology.name}.{monotonic():.0f}.{topology.delivery}"
-    source = topology.source.model_copy(update={"topics": (f"{name}.in",), "group": name})
+    own = {"topics": (f"{name}.in",), "group": name, "auto_offset_reset": "earliest"}
+    source = topology.source.model_copy(update=own)
     sink = topology.sink.model_copy(update={"topic": f"{name}.out"})
     letters = topology.deadletter_section.model_copy(update={"topic": f"{name}.deadletters"})
     configs = {"max.message.bytes": str(_MAX_BYTES)}

@@ -21,7 +21,7 @@ def test_a_backlog_is_answered_and_single_records_after_it(tmp_path: Path, broke
     content = {
         "name": "measured",
         "delivery": delivery,
-        "source": {"topics": ["in"], "format": "text"},
+        "source": {"topics": ["in"], "format": "text", "auto_offset_reset": "latest"},
         "model": str(tiny.text_model(tmp_path)),
         "sink": {"topic": "out"},
     }

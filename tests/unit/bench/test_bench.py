@@ -6,7 +6,7 @@ import pytest
 import yaml
 from support import tiny
 
-from streamer.bench import Benching, bench, command
+from streamer.bench import Benching, bench, command, raw
 from streamer.config import Settings
 from streamer.errors import ConfigError
 
@@ -58,6 +58,20 @@ def test_records_of_files_are_taken_and_bad_ones_told_by_the_exit_code(tmp_path,
     code, told = measured(capsys, file, inputs=(lines,))
     assert code == 1
     assert told["line"]["rejected"] * 3 == pytest.approx(told["line"]["records"], abs=3)
+
+
+def test_no_more_is_read_of_files_than_fits_into_memory(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "_MOST_BYTES", 100)
+    lines = tmp_path / "lines.txt"
+    lines.write_text("good\n" * 50 + "far too long a text\n" * 50)
+    file = topology(tmp_path, "text", tiny.text_model(tmp_path), limits={"text": "12B"})
+    assert measured(capsys, file, inputs=(lines,))[0] == 0  # none of the second half
+
+
+def test_batches_are_tried_up_to_what_memory_holds(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(raw, "_MOST_COST", 1)
+    _, told = measured(capsys, topology(tmp_path, "text", tiny.text_model(tmp_path)))
+    assert [plan["items"] for plan in told["raw"]["steps"].values()] == [1]
 
 
 def test_records_that_are_all_bad_are_an_error(tmp_path, capsys):
