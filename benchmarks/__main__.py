@@ -50,6 +50,9 @@ def _given() -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", default=[], metavar="SYSTEM", help="leave out all others"
     )
+    parser.add_argument(
+        "--add", action="store_true", help="add rounds to those of an earlier run, same --scale"
+    )
     parser.add_argument("--models", type=Path, default=BUILD / "models")
     parser.add_argument("--out", type=Path, default=RESULTS)
     return parser.parse_args()
@@ -61,7 +64,7 @@ def main() -> int:
     # As Ctrl-C, for `timeout`; both, since a shell's background jobs begin with Ctrl-C ignored.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
-    results = Results(given.out, given.rounds, given.scale)
+    results = Results(given.out, given.rounds, given.scale, add=given.add)
     peer_rounds = given.rounds if given.peer_rounds is None else given.peer_rounds
     run = Run(results, given.rounds, peer_rounds, given.scale, frozenset(given.only), given.models)
     try:

@@ -33,6 +33,17 @@ class Figures:
         self.asked: list[Turn] = []
         self.notes: dict[str, Any] = {}
 
+    def resume(self, told: Mapping[str, Any]) -> None:
+        """Take over the turns of an earlier run."""
+        for system, one in told["systems"].items():
+            self.turns[system] = {turn["round"]: turn for turn in one["rounds"]}
+        self.failed = dict(told["failed"])
+        self.notes = dict(told["notes"])
+
+    def rounds(self) -> int:
+        """Say how many rounds there were."""
+        return max((number + 1 for turns in self.turns.values() for number in turns), default=0)
+
     def values(self, system: str, figure: str) -> list[float]:
         """Give one figure of all rounds of a system."""
         return [turn[figure] for turn in self.turns.get(system, {}).values() if figure in turn]
@@ -95,16 +106,28 @@ class Results:
         interrupted: whether no further benchmark is to begin.
     """
 
-    def __init__(self, file: Path, rounds: int, scale: float) -> None:
+    def __init__(self, file: Path, rounds: int, scale: float, *, add: bool = False) -> None:
         self.interrupted = False
         self._file = file
+        self._add = add
         self._before: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
         self._figures: dict[str, Figures] = {}
         self._about = {**_machine(), "rounds": rounds, "scale": scale}
 
     def of(self, name: str) -> Figures:
-        """Give the figures of a benchmark, to be filled."""
-        return self._figures.setdefault(name, Figures())
+        """Give the figures of a benchmark, to be filled.
+
+        Raises:
+            SystemExit: rounds with as many records cannot be added to those there are.
+        """
+        if name not in self._figures:
+            self._figures[name] = Figures()
+            if self._add and (before := self._before.get(name)):
+                if before["about"]["scale"] != self._about["scale"]:
+                    message = f"{name} has rounds at --scale {before['about']['scale']}"
+                    raise SystemExit(message)
+                self._figures[name].resume(before)
+        return self._figures[name]
 
     def add(self, name: str, system: str, number: int, turn: Mapping[str, Any]) -> None:
         """Keep a turn, with the machine's load as it was before."""
@@ -127,9 +150,8 @@ class Results:
     def content(self) -> dict[str, Any]:
         """Give everything, for programs: by benchmark, each with when and on what it was run."""
         written = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        about = {**self._about, "written": written}
         own = {
-            name: {"about": about, **figures.told()}
+            name: {"about": {**self._about, "written": written}, **figures.told()}
             for name, figures in self._figures.items()
             if any(figures.turns.values()) or figures.failed
         }

@@ -178,13 +178,14 @@ def rounds(run: Run, name: str, parts: Sequence[Part]) -> Figures:
     run is interrupted, the rounds so far count.
     """
     figures = run.results.of(name)
+    first = figures.rounds()
     for part in parts:
         figures.turns.setdefault(part.name, {})
     try:
-        for number in range(max(part.rounds for part in parts)):
+        for number in range(max((part.rounds for part in parts), default=0)):
             for part in parts[:: -1 if number % 2 else 1]:
                 if number < part.rounds and len(figures.failed.get(part.name, ())) < _CHANCES:
-                    _taken(run, name, number, part)
+                    _taken(run, name, first + number, part)
     except KeyboardInterrupt:
         run.results.interrupted = True
         say("interrupted: what was measured is kept")
@@ -204,7 +205,7 @@ def _taken(run: Run, name: str, number: int, part: Part) -> None:
     turn = {**found, "load": before, "seconds": round(time.monotonic() - began, 1)}
     run.results.add(name, part.name, number, turn)
     shown = ", ".join(f"{key} {value:,.4g}" for key, value in found.items())
-    say(f"{name} {number + 1}/{part.rounds} {part.name}: {shown}; {turn['seconds']:.0f} s")
+    say(f"{name} {number + 1} {part.name}: {shown}; {turn['seconds']:.0f} s")
 
 
 def backlogs(

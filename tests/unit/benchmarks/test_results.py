@@ -74,6 +74,19 @@ def test_benchmarks_that_are_not_run_again_stay_with_what_they_were_run_on(tmp_p
     assert second.known("flat", "rate") == {}
 
 
+def test_rounds_are_added_to_those_of_an_earlier_run(tmp_path):
+    file = tmp_path / "results.json"
+    first = Results(file, rounds=1, scale=1.0)
+    first.add("text", "ours", 0, {"rate": 90.0})
+    first.add("text", "theirs", 0, {"rate": 100.0})
+    figures = Results(file, rounds=1, scale=1.0, add=True).of("text")
+    assert figures.rounds() == 1
+    assert figures.ratios("ours", "theirs", "rate") == [0.9]
+    with pytest.raises(SystemExit, match=r"--scale 1\.0"):
+        Results(file, rounds=1, scale=0.5, add=True).of("text")
+    assert Results(file, rounds=1, scale=0.5).of("text").rounds() == 0
+
+
 @pytest.mark.parametrize(("share", "value"), [(0.5, 5), (0.99, 10), (0.0, 1)])
 def test_a_share_of_the_values_does_not_exceed_what_is_told(share, value):
     assert at_share(range(10, 0, -1), share) == value
