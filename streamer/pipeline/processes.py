@@ -13,8 +13,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -32,6 +33,15 @@ from streamer.endpoints import Endpoints
 
 _HOST = "127.0.0.1"
 _ASK_S = 5.0
+_WITNESS = """
+import os, sys
+if not sys.stdin.read():
+    for process in sys.argv[1:]:
+        try:
+            os.kill(int(process), 15)
+        except ProcessLookupError:
+            pass
+"""
 _WATCH_EVERY_S = 0.1
 _GRACE_S = 10.0
 
@@ -145,7 +155,8 @@ class Supervisor:
                     self.fleet.children.append(child)
                     if self._signalled.is_set() and not child.told:  # it came meanwhile
                         self._signal(signal.SIGTERM, [child])
-                return self._watched()
+                with _told_if_we_die([child.process.pid for child in self.fleet.children]):
+                    return self._watched()
             finally:
                 self._end()
                 for one, handler in before.items():
@@ -259,3 +270,19 @@ def _free_port() -> int:
     with socket.create_server((_HOST, 0)) as opened:
         port: int = opened.getsockname()[1]
         return port
+
+
+@contextmanager
+def _told_if_we_die(processes: Iterable[int]) -> Iterator[None]:
+    """Have processes told to end where this one is killed and can tell them nothing itself.
+
+    A small process waits for a word from us: our end closes its way.
+    """
+    command = [sys.executable, "-I", "-S", "-c", _WITNESS, *map(str, processes)]
+    with subprocess.Popen(  # noqa: S603 - our own command
+        command, stdin=subprocess.PIPE, start_new_session=True
+    ) as witness:
+        try:
+            yield
+        finally:
+            witness.communicate(b"all is well")

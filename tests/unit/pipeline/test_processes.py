@@ -1,9 +1,9 @@
 """Several daemons under one parent; daemons that answer HTTP are stood in for by a server."""
 
 import os
+import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -119,21 +119,31 @@ def test_a_signal_is_handed_on_and_all_may_finish(tmp_path):
     assert code == 0
 
 
-def test_a_signal_that_comes_while_they_are_started_reaches_all():
-    stops = "import os, time; os.kill(os.getppid(), 15); time.sleep(60)"
+class Interrupted(Scripted):
+    """Told to stop while it starts its daemons."""
 
-    class Slow(Scripted):
-        def _started(self, number):
-            child = super()._started(number)
-            if number == 1:  # started, and not yet known
-                self._signalled.wait(60)
-            return child
+    def _started(self, number):
+        if number == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super()._started(number)
 
-    supervisor = Slow([], Settings(http={"enabled": False}), None, 2)
-    supervisor.lines = (stops, "import time; time.sleep(60)")
-    began = time.monotonic()
-    assert supervisor.run() == 0
-    assert time.monotonic() - began < 60
+
+def test_a_signal_reaches_those_that_were_not_yet_started_when_it_came():
+    supervisor = Interrupted([], Settings(http={"enabled": False}), None, 2)
+    supervisor.lines = ["import time; time.sleep(20)"] * 2
+    supervisor.run()
+    ended = [child.process.returncode for child in supervisor.fleet.children]
+    assert ended == [-signal.SIGTERM] * 2
+
+
+def test_daemons_end_with_a_parent_that_is_killed():
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(20)"])
+    parent = (
+        "import os; from streamer.pipeline.processes import _told_if_we_die as told\n"
+        f"with told([{sleeper.pid}]): os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", parent], check=False).returncode == -9  # noqa: S603
+    assert sleeper.wait(20) == -signal.SIGTERM
 
 
 def test_each_has_a_name_a_port_and_a_share_of_its_own():
