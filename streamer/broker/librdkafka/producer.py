@@ -18,6 +18,7 @@ from kafka.structs import ConsumerGroupMetadata
 from streamer.broker.failures import FENCED, RECORD_FAULTS
 from streamer.broker.librdkafka.commits import noted
 from streamer.broker.librdkafka.faults import error_of, fault, named, producer_fault
+from streamer.broker.librdkafka.limits import ended
 from streamer.broker.librdkafka.membership import packed
 from streamer.broker.librdkafka.settings import client_settings, refused, renamed
 from streamer.broker.offsets import Note, no_note
@@ -221,12 +222,22 @@ class Producer:
         group: ConsumerGroupMetadata,
         note: Note = no_note,
     ) -> None:
-        """End the transaction with the positions in it; nothing of it is seen before."""
+        """End the transaction with the positions in it; nothing of it is seen before.
+
+        The time limit of librdkafka's call for positions is none: it waits for ever where the
+        question who coordinates the group is not answered. Left to itself it keeps its client; once
+        there is a new one under the same transactional id, the broker refuses whatever it asks.
+        """
+        client = self._open
         try:
             if positions:
-                offsets = noted(positions, note)
-                self._open.send_offsets_to_transaction(offsets, packed(group), self._left())
-            self._open.commit_transaction(self._left())
+                offsets, member, left = noted(positions, note), packed(group), self._left()
+                if not ended(
+                    lambda: client.send_offsets_to_transaction(offsets, member, left), left
+                ):
+                    message = "committing a transaction: no answer in time"
+                    raise BrokerError(message, retriable=True)
+            client.commit_transaction(self._left())
         except KafkaException as error:
             raise producer_fault(error_of(error), "committing a transaction") from error
 

@@ -1,6 +1,7 @@
 """What librdkafka's half of the room does without a broker."""
 
 import sys
+from threading import Event
 
 import pytest
 from confluent_kafka import KafkaError
@@ -10,6 +11,7 @@ from kafka.structs import ConsumerGroupMetadata
 
 from streamer.broker import check_client, group_metadata, open_member, open_writer
 from streamer.broker.librdkafka.faults import fault, producer_fault
+from streamer.broker.librdkafka.limits import ended
 from streamer.broker.librdkafka.membership import packed, unpacked
 from streamer.broker.librdkafka.producer import Flight, Pending, transactional
 from streamer.broker.librdkafka.settings import client_settings, renamed
@@ -176,3 +178,15 @@ def test_what_the_client_refuses_is_the_records_own_fault():
     large.failed(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), None)
     assert large.failure.reason == "too-large"
     assert issubclass(errors.for_code(KafkaError.MSG_SIZE_TOO_LARGE), errors.KafkaError)
+
+
+def test_a_call_that_keeps_to_no_time_limit_is_left_to_itself():
+    over = Event()
+    assert not ended(over.wait, 0.05)
+    over.set()
+    assert ended(over.wait, 60)
+
+
+def test_what_a_limited_call_raises_is_raised():
+    with pytest.raises(ZeroDivisionError):
+        ended(lambda: 1 // 0, 60)
