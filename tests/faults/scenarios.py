@@ -10,7 +10,7 @@ from kafka.errors import KafkaError
 from support.daemon import Daemon
 from support.waiting import eventually
 
-from faults.flow import Delivery, Flow, Site, flowing
+from faults.flow import Delivery, Flow, Site, flowing, left
 from faults.ledger import Crash, Verdict, repeated
 from faults.proxy import Mode, Proxy
 from streamer.embedded import EmbeddedCluster
@@ -136,7 +136,7 @@ def comings(
                 ends = flow.watch.ends()
                 gone += 1
                 if chance.random() < 0.5:
-                    _left(leaving)
+                    left(leaving)
             else:
                 leaving.kill()
                 crashes.append(flow.crash())
@@ -147,19 +147,13 @@ def comings(
             else:
                 time.sleep(chance.uniform(0, 3))
         for daemon in flow.daemons:
-            if daemon not in running:
-                _left(daemon)
+            if daemon not in running and daemon.process.poll() != -signal.SIGKILL:
+                left(daemon)
         found = flow.finished()
     by_crash, unexplained = repeated(found, crashes)
     notes = [f"{gone} left gently", f"{found.aborted} aborted records", f"again: {by_crash}"]
     name = "three daemons come and go"
     return Outcome(name, delivery, found, times, 0, recovered, unexplained, notes)
-
-
-def _left(daemon: Daemon) -> None:
-    code = daemon.process.wait(60)
-    asleep = code == -signal.SIGTERM and not daemon.text  # Python itself was still starting
-    assert asleep or code in {0, -signal.SIGKILL}, f"ended with {code}: {daemon.text[-3000:]}"
 
 
 def zombies(site: Site, *, times: int, rate: float) -> Outcome:
