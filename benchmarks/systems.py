@@ -49,6 +49,7 @@ class Child:
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
+        self._own = psutil.Process(process.pid)  # knows it from a later one with its number
 
     def ended(self) -> bool:
         """Say whether it ended by itself."""
@@ -81,8 +82,7 @@ class Child:
 
     def _all(self) -> list[psutil.Process]:
         try:
-            own = psutil.Process(self._process.pid)
-            return [own, *own.children(recursive=True)]
+            return [self._own, *self._own.children(recursive=True)]
         except psutil.Error:
             return []
 
