@@ -158,11 +158,6 @@ class Step:
                 self._answer(item, chosen.of(item), by_item.get(id(item), []))
         return work.wave
 
-    def inferred(self, waves: Any) -> Any:
-        """Run the step wave by wave: the plain form of `begin` and `finish`."""
-        for wave in waves:
-            yield self.finish(self.begin(wave))
-
     def _whole(self, item: Item, version: ModelVersion) -> list[Part]:
         return [Part(item, version, given) for given in item.inputs.pop(self.name, [])]
 

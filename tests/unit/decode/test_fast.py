@@ -10,7 +10,7 @@ from streamer.decode.picture import decode_image
 
 FAST = Images(decode="fast")
 TOLERANCE_MEAN, TOLERANCE_MOST = 3.0, 64
-"""Grey levels, after both were resized to the model's input: what docs/performance.md states."""
+"""Grey levels, after both were resized to the model's input: what docs/tuning.md states."""
 
 
 def photo(height, width, quality=90):

@@ -234,7 +234,7 @@ def test_an_empty_wave_runs_nothing(step, model):
     assert model.ran == []
 
 
-def test_waves_in_a_row_are_answered_as_by_the_plain_form():
+def test_waves_in_a_row_are_answered_each_with_its_own():
     numbers = [[3, 1], [4], [], [1, 5, 9]]
     with ThreadPoolExecutor(3) as pool:
         step = made(Doubler(2, pool))
@@ -247,11 +247,6 @@ def test_waves_in_a_row_are_answered_as_by_the_plain_form():
         assert [told(step.finish(work).items) for work in begun] == [
             [2 * n for n in group] for group in numbers
         ]
-    plain = made(Doubler(2))
-    items = [Item(record(0))]
-    one = wave(plain, items)
-    plain.prepare(one, items, [4])
-    assert [told(one.items) for one in plain.inferred([one])] == [[8]]
 
 
 def box(left, top, right, bottom):
