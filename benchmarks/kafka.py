@@ -83,6 +83,7 @@ class Kafka:
             "batch.size": 2**14,  # as Kafka's own producer has it
             "message.max.bytes": _MAX_BYTES,
             "queue.buffering.max.messages": 2_000_000,
+            "queue.buffering.max.kbytes": 2**22,
             "on_delivery": _written,
             "delivery.report.only.error": True,
         }

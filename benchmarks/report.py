@@ -19,6 +19,8 @@ _COLUMNS = {
     "p99_ms": ("p99 ms", "{:,.1f}"),
     "beyond_raw_ms": ("ms beyond the raw run", "{:,.1f}"),
 }
+_FEW = 0.2
+"""A look whether everything runs: a scale at which an answer is one of a few waves only."""
 _BACKLOG = ("rate", "cpu_ms", "broker_cpu_ms", "memory_mib")
 _LATENCY = ("p50_ms", "p99_ms", "beyond_raw_ms")
 Content = Mapping[str, Any]
@@ -45,10 +47,11 @@ def _runs(content: Content) -> Iterator[str]:
         about = told["about"]
         counts = sorted({len(system["rounds"]) for system in told["systems"].values()})
         records = told["notes"].get("records", "")
+        records = f"{records:,}" if isinstance(records, int) else records
         loads = [turn["load"] for one in told["systems"].values() for turn in one["rounds"]]
         yield _row(
             name,
-            f"{records:,}" if isinstance(records, int) else records,
+            f"{records} (too few for rates)" if about["scale"] < _FEW else records,
             " to ".join(map(str, dict.fromkeys(counts[:: len(counts) - 1 or 1]))),
             about["written"].replace("T", " ").removesuffix("Z")[:16],
             about["commit"],

@@ -22,7 +22,7 @@ from benchmarks.systems import Child, System, cpu_s
 
 _LEAD = 6
 """One of so many records only fills the line."""
-_LOOK_EVERY_S = 0.2
+_LOOK_EVERY_S = 0.5
 _ALONE_S = 240.0
 _CHANCES = 2
 """A system that failed so often has no further turns."""
@@ -123,10 +123,10 @@ def worked_off(kafka: Kafka, system: System, values: Sequence[bytes], tag: str) 
         TimeoutError: it does not answer all of them.
     """
     form = system.form
+    records = [form.value(value) for value in values]
     with on_topics(kafka, tag) as (source, sink):
 
         def fill() -> None:
-            records = map(form.value, values)
             kafka.fill(source, records, inputs.keys(len(values)), form.headers)
 
         if form.backlog:

@@ -36,6 +36,10 @@ def test_latencies_have_a_table_of_their_own(tmp_path):
     assert not any("records/s" in line for line in lines)
 
 
+def test_a_run_of_few_records_says_so(tmp_path):
+    assert "1,500 (too few for rates)" in report(told(tmp_path / "a.json", "text", scale=0.1))
+
+
 def test_one_report_is_made_of_several_runs(tmp_path, capsys):
     for name, scale in (("text", 0.5), ("images", 1.0)):
         told(tmp_path / f"{name}.json", name, scale)
