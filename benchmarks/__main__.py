@@ -18,7 +18,8 @@ from benchmarks import backlogs, latency
 from benchmarks.report import RESULTS, report
 from benchmarks.results import Results
 from benchmarks.systems import BUILD, python_of
-from benchmarks.turns import Run, say
+from benchmarks.turns import FAILURES, Run, say
+from streamer.errors import StreamerError
 
 BENCHMARKS: dict[str, Callable[[Run], None]] = {
     "text": backlogs.text,
@@ -61,19 +62,16 @@ def _given() -> argparse.Namespace:
 def main() -> int:
     """Run benchmarks; write results as JSON and as a table, and draw them."""
     given = _given()
-    # As Ctrl-C, for `timeout`; both, since a shell's background jobs begin with Ctrl-C ignored.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _interrupt)
     results = Results(given.out, given.rounds, given.scale, add=given.add)
+    _interrupted_by_signals(results)
     peer_rounds = given.rounds if given.peer_rounds is None else given.peer_rounds
     run = Run(results, given.rounds, peer_rounds, given.scale, frozenset(given.only), given.models)
     try:
         for name in given.names or BENCHMARKS:
             if not results.interrupted:
-                BENCHMARKS[name](run)
+                _run(BENCHMARKS[name], run, name)
                 results.write()
     except KeyboardInterrupt:
-        results.interrupted = True
         say("interrupted: what was measured is kept")
     results.write()
     told = report(results.content())
@@ -87,11 +85,32 @@ def main() -> int:
     return _INTERRUPTED if results.interrupted else 0
 
 
-def _interrupt(*_: object) -> NoReturn:
-    """Interrupt once; what follows is to be over soon, so that no second signal may break it."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
+def _run(benchmark: Callable[[Run], None], run: Run, name: str) -> None:
+    """Run a benchmark; one that cannot be run does not stop the others."""
+    try:
+        benchmark(run)
+    except (*FAILURES, StreamerError) as error:
+        if run.results.interrupted:
+            raise KeyboardInterrupt from error
+        run.results.of(name).failed["the benchmark"] = [str(error)]
+        say(f"{name} FAILED: {error}")
+
+
+def _interrupted_by_signals(results: Results) -> None:
+    """Let SIGTERM and Ctrl-C end the run, once: what follows is soon over, and is not to be broken.
+
+    Ctrl-C is set, too, since a shell's background jobs begin with it ignored.
+    """
+    both = (signal.SIGTERM, signal.SIGINT)
+
+    def interrupt(*_: object) -> NoReturn:
+        for number in both:
+            signal.signal(number, signal.SIG_IGN)
+        results.interrupted = True
+        raise KeyboardInterrupt
+
+    for number in both:
+        signal.signal(number, interrupt)
 
 
 if __name__ == "__main__":

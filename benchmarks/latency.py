@@ -13,7 +13,7 @@ from benchmarks.backlogs import texts_of
 from benchmarks.kafka import Kafka
 from benchmarks.results import Turn
 from benchmarks.systems import Child, Script, Streamer, System, peers
-from benchmarks.turns import Part, Run, alone, on_topics, rounds, say, worked_off
+from benchmarks.turns import FAILURES, Part, Run, alone, on_topics, rounds, say, worked_off
 
 _CAPACITY_RECORDS = 600
 _SECONDS = 40
@@ -165,7 +165,7 @@ def _slowest(run: Run, kafka: Kafka, systems: Sequence[System]) -> float:
             continue
         try:
             found = worked_off(kafka, system, values, f"capacity.{system.name}").figures()
-        except TimeoutError as error:
+        except FAILURES as error:
             say(f"capacity of {system.name} FAILED: {error}")
             continue
         rates[system.name] = found["rate"]

@@ -107,7 +107,7 @@ def _asked(content: Content) -> Iterator[str]:
 def _failures(content: Content) -> Iterator[str]:
     for name, told in content.items():
         for system, reasons in told["failed"].items():
-            yield f"- {name}, {system} failed in {'; '.join(reasons)}"
+            yield f"- {name}, {system} failed: {'; '.join(reasons)}"
 
 
 def _head(*names: str) -> Iterator[str]:

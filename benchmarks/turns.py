@@ -24,6 +24,8 @@ _LEAD = 6
 """One of so many records only fills the line."""
 _LOOK_EVERY_S = 0.5
 _ALONE_S = 240.0
+FAILURES = (TimeoutError, KafkaException, KafkaError, subprocess.SubprocessError)
+"""What ends a turn, and not the run."""
 _CHANCES = 2
 """A system that failed so often has no further turns."""
 
@@ -187,7 +189,7 @@ def rounds(run: Run, name: str, parts: Sequence[Part]) -> Figures:
                 if number < part.rounds and len(figures.failed.get(part.name, ())) < _CHANCES:
                     _taken(run, name, first + number, part)
     except KeyboardInterrupt:
-        run.results.interrupted = True
+        run.results.interrupted = True  # also one that no signal brought
         say("interrupted: what was measured is kept")
     return figures
 
@@ -197,7 +199,9 @@ def _taken(run: Run, name: str, number: int, part: Part) -> None:
     before, began = load(), time.monotonic()
     try:
         found = part.turn(number)
-    except (TimeoutError, KafkaException, KafkaError, subprocess.SubprocessError) as error:
+    except FAILURES as error:
+        if run.results.interrupted:  # by a signal: what ended the turn is how it was cleared away
+            raise KeyboardInterrupt from error
         why = f"round {number + 1}: {error}"
         run.results.of(name).failed.setdefault(part.name, []).append(why)
         say(f"{name} {part.name} FAILED: {error}")

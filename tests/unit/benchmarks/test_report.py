@@ -23,7 +23,7 @@ def test_a_report_has_runs_systems_and_what_is_asked(tmp_path):
     lines = report(told(tmp_path / "a.json", "text")).splitlines()
     assert "| text | streamer | 2 | 100 | 8.000 |  |  |" in lines
     assert "| text | streamer ÷ raw | >= 0.9 | 0.95 | 0.8 to 0.99 | 3 | holds |" in lines
-    assert "- text, theirs failed in round 1: 3 of 9 answers came" in lines
+    assert "- text, theirs failed: round 1: 3 of 9 answers came" in lines
     [run] = [line for line in lines if line.startswith("| text | 1,500 | 2 |")]
     assert run.endswith("| 0.1 to 0.2 |")
 
@@ -55,4 +55,4 @@ def test_a_report_does_not_need_a_turn_of_every_benchmark(tmp_path):
     results.of("text").failed["theirs"] = ["round 1: it ended before it was ready"]
     results.write()
     shown = report(json.loads((tmp_path / "a.json").read_text()))
-    assert "- text, theirs failed in round 1: it ended before it was ready" in shown
+    assert "- text, theirs failed: round 1: it ended before it was ready" in shown

@@ -50,6 +50,17 @@ def test_a_system_that_failed_once_has_another_turn_and_after_two_failures_none(
     assert len(figures.values("a", "rate")) == 2
 
 
+def test_a_turn_that_fails_because_the_run_is_interrupted_is_no_failure(run):
+    def take(number):
+        run.results.interrupted = True  # as the signal's handler does
+        raise TimeoutError
+
+    taken = []
+    figures = rounds(run, "text", [Part("a", take, 3), Part("b", turn(taken, "b"), 3)])
+    assert figures.failed == {}
+    assert taken == []
+
+
 def test_the_rounds_before_an_interruption_count(run):
     taken = []
     parts = [Part("a", turn(taken, "a"), 3), Part("b", turn(taken, "b", interrupted=1), 3)]
