@@ -186,7 +186,8 @@ class ModelRef(Section):
     """Options of its provider by their name there."""
     repeats: Size | None = None
     """Memory for answers that are given again to records with the same value, byte for byte; none
-    if left out. Not for a model whose answers depend on what else is in the batch."""
+    if left out. Not for a model whose answers depend on what else is in the batch, nor where
+    pictures are fetched."""
     options: TaskOptions = TaskOptions()
     """Choices of single tasks, as a step may make them, for every step that uses the model."""
 
@@ -307,7 +308,7 @@ class Topology(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        found = [*self._misfits_of_steps(), *self._misfits_of_topics()]
+        found = [*self._misfits_of_steps(), *self._misfits_of_repeats(), *self._misfits_of_topics()]
         if found:
             raise misfits("topology", found)
         return self
@@ -330,6 +331,13 @@ class Topology(Section):
                     hint = suggestion(origin, earlier)
                     yield (*at, "from"), f"no step '{origin}' stands before this one{hint}"
             earlier.append(name)
+
+    def _misfits_of_repeats(self) -> Iterator[tuple[Location, str]]:
+        """Find answers that would be kept although what they are about may have changed."""
+        for name, ref in self.models.items():
+            if ref.repeats and self.source.fetch.allow:
+                told = "not beside source.fetch: what lies behind a URI may change, its record not"
+                yield ("models", name, "repeats"), told
 
     def _misfits_of_topics(self) -> Iterator[tuple[Location, str]]:
         """Find topics that would feed themselves or mix what must stay apart."""

@@ -55,6 +55,11 @@ WRONG = {
         "  format: image\n  images: {trunkated: allow}",
         ":5: source.images.trunkated: unknown key; did you mean 'truncated'?",
     ),
+    "answers kept for pictures that are fetched": (
+        "  format: image\nmodels:\n  signs: {uri: models/signs}",
+        "  format: image\n  fetch: {allow: [s3://a]}\nmodels:\n  signs: {uri: m, repeats: 1MiB}",
+        ":7: models.signs.repeats: not beside source.fetch: what lies behind a URI may change",
+    ),
     "unknown key in a model": (
         "{uri: models/signs}",
         "{url: models/signs}",
