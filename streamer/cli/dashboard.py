@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from streamer.cli.early import ends_when_told
 from streamer.cli.options import Config, opened
 
 Urls = Annotated[
@@ -37,6 +38,7 @@ def dashboard(
     The page shows records to whoever reaches it. Replaying dead letters from it is off unless
     STREAMER_DASHBOARD__REPLAY_TOKEN (or …_FILE) is set.
     """
+    ends_when_told()
     from streamer.dashboard import run_dashboard
 
     given = {"host": host, "port": port, "discover": discover}

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from streamer.cli.early import ends_when_told
 from streamer.cli.options import Config, opened
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -65,6 +66,7 @@ def retrain(
     if withdrawals or trained_on is not None:
         _listed(file.absolute(), trained_on)
         return
+    ends_when_told()
     _limit_threads(file)
     from streamer.retraining.sidecar import run_sidecar
 

@@ -1,12 +1,10 @@
 """`streamer run` and `streamer check`."""
 
-import os
-import signal
-from types import FrameType
 from typing import Annotated
 
 import typer
 
+from streamer.cli.early import ends_when_told
 from streamer.cli.options import Config, TopologyFiles, opened
 
 
@@ -25,7 +23,7 @@ def run(
 
     The first SIGINT or SIGTERM finishes and commits what is in flight, the second stops at once.
     """
-    signal.signal(signal.SIGTERM, _stopped_early)
+    ends_when_told()
     if processes > 1:
         from streamer.pipeline.processes import run_processes
 
@@ -34,14 +32,6 @@ def run(
 
     code = run_topologies(files, opened(config))
     raise typer.Exit(code)
-
-
-def _stopped_early(_number: int, _frame: FrameType | None) -> None:
-    """End at once, and well: before the daemon takes signals over it has nothing in flight.
-
-    As the first process of a container it would not hear the signal at all without this.
-    """
-    os._exit(0)
 
 
 def check(

@@ -1,6 +1,7 @@
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 
@@ -17,8 +18,10 @@ COMMANDS = [one.callback.__name__ for one in app_module.app.registered_commands]
 
 def called(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
     monkeypatch.setattr(sys, "argv", ["streamer", *arguments])
+    before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as ended:
         main()
+    signal.signal(signal.SIGTERM, before)  # of the tests' own process
     told = capsys.readouterr()
     code = ended.value.code
     return (0 if code is None else int(code)), told.out, told.err

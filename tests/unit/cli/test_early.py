@@ -1,17 +1,19 @@
 import subprocess
 import sys
 
+import pytest
+
 STOPPED = """
 import os, signal, sys, time
 
 class Stops:
     def find_spec(self, name, path=None, target=None):
-        if name == "streamer.pipeline":
+        if name == sys.argv[0]:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(60)
 
+sys.argv = sys.argv[1:]
 sys.meta_path.insert(0, Stops())
-sys.argv = ["streamer", "run", "topology.yaml"]
 
 from streamer.cli.app import main
 
@@ -19,7 +21,15 @@ main()
 """
 
 
-def test_a_daemon_that_is_stopped_while_it_is_still_being_imported_ends_well():
-    command = [sys.executable, "-c", STOPPED]
+@pytest.mark.parametrize(
+    ("loaded", "arguments"),
+    [
+        ("streamer.pipeline", ["run", "topology.yaml"]),
+        ("streamer.retraining.sidecar", ["retrain", "sidecar.yaml"]),
+        ("streamer.dashboard", ["dashboard"]),
+    ],
+)
+def test_what_is_told_to_stop_while_it_is_still_being_loaded_ends_well(loaded, arguments):
+    command = [sys.executable, "-c", STOPPED, loaded, *arguments]
     ended = subprocess.run(command, check=False, capture_output=True, timeout=50)  # noqa: S603
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
