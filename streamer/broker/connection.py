@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
+from streamer.broker.closing import NetClient
 from streamer.broker.doorway import RefusedError, enter
 from streamer.broker.oauth import token_provider
 from streamer.config.settings import KafkaSettings
@@ -19,6 +20,7 @@ def client_settings(kafka: KafkaSettings) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "bootstrap_servers": [server.strip() for server in kafka.bootstrap_servers.split(",")],
         "client_id": "streamer",
+        "kafka_client": NetClient,
         "security_protocol": kafka.security_protocol,
         "request_timeout_ms": int(kafka.request_timeout * 1000),
         "bootstrap_timeout_ms": _BOOTSTRAP_TIMEOUT_MS,

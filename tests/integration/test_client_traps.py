@@ -5,14 +5,17 @@ no longer works.
 """
 
 from contextlib import ExitStack
+from threading import current_thread
 from uuid import uuid4
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition, errors
+from kafka.net.transport import KafkaTCPTransport
 from kafka.structs import OffsetAndMetadata
 from support.topics import Sent
 from support.waiting import eventually
 
+from streamer.broker.closing import NetClient
 from streamer.broker.polled import unpark
 
 
@@ -201,3 +204,25 @@ def test_records_set_aside_by_a_pause_wait_for_ever_once_others_were_read(broker
     assert not any(polled() for _ in range(10))
     unpark(consumer._fetcher)
     assert eventually(polled, "the first is read on") == [first]
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_connections_close_in_the_callers_thread_but_ours_in_the_one_that_reads(
+    broker, topics, monkeypatch, ours
+):
+    topic = topics.make(1)
+    names = set()
+    closed = KafkaTCPTransport.close
+
+    def seen(self):
+        names.add(current_thread().name)
+        closed(self)
+
+    monkeypatch.setattr(KafkaTCPTransport, "close", seen)
+    more = {"kafka_client": NetClient} if ours else {}
+    consumer = KafkaConsumer(bootstrap_servers=broker, group_id=None, **more)
+    consumer.end_offsets([TopicPartition(topic, 0)])
+    names.clear()
+    consumer.close()
+    assert names
+    assert (current_thread().name in names) is not ours
