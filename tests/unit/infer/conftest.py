@@ -2,9 +2,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from streamer.models import Manifest, Version
 
@@ -50,5 +51,24 @@ def version(tmp_path: Path) -> Callable[..., Version]:
         file.write_bytes(model.SerializeToString())
         described = {"name": "m", "task": "image-classification", **manifest}
         return Version(folder=tmp_path, manifest=Manifest.model_validate(described), file=file)
+
+    return build
+
+
+@pytest.fixture
+def summing(version: Callable[..., Version]) -> Callable[..., Version]:
+    """Build a model that sums up the values of each picture."""
+
+    def build(batch: int | None = None, dtype: str = "float32", **manifest: Any) -> Version:
+        size = {"height": 2, "width": 2}
+        return version(
+            {"x": (dtype, [batch, 3, 2, 2])},
+            {"y": (dtype, [batch])},
+            [helper.make_node("ReduceSum", ["x", "axes"], ["y"], keepdims=0)],
+            initializers=[numpy_helper.from_array(np.array([1, 2, 3]), "axes")],
+            inputs={"x": {"kind": "image", "size": size, "dtype": dtype}},
+            outputs={"y": {"decode": "score"}},
+            **manifest,
+        )
 
     return build

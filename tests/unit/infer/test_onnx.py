@@ -1,7 +1,6 @@
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -9,26 +8,10 @@ import pytest
 from onnx import helper, numpy_helper
 
 from streamer.errors import ConfigError, ModelError, RecordError
-from streamer.infer import Tuning, open_session
+from streamer.infer import open_session
 from streamer.infer.base import cleaned
-from streamer.infer.providers import chosen
 
-SUM = [helper.make_node("ReduceSum", ["x", "axes"], ["y"], keepdims=0)]
-AXES = [numpy_helper.from_array(np.array([1, 2, 3]), "axes")]
 IMAGE = {"kind": "image", "size": {"height": 2, "width": 2}}
-
-
-def summing(version, batch=None, dtype="float32", **manifest):
-    """Build a model that sums up the values of each picture."""
-    return version(
-        {"x": (dtype, [batch, 3, 2, 2])},
-        {"y": (dtype, [batch])},
-        SUM,
-        initializers=AXES,
-        inputs={"x": {**IMAGE, "dtype": dtype}},
-        outputs={"y": {"decode": "score"}},
-        **manifest,
-    )
 
 
 def reshaping(version, shape):
@@ -49,8 +32,8 @@ def pictures(count):
     return np.arange(count * 12, dtype=np.float32).reshape(count, 3, 2, 2)
 
 
-def test_a_session_tells_its_tensors_and_runs(version):
-    session = open_session(summing(version), device="cpu")
+def test_a_session_tells_its_tensors_and_runs(summing):
+    session = open_session(summing(), device="cpu")
     assert (session.device, session.provider) == ("cpu", "CPUExecutionProvider")
     assert session.max_batch is None
     assert str(session.inputs["x"]) == "'x' float32 [N,3,2,2]"
@@ -60,8 +43,8 @@ def test_a_session_tells_its_tensors_and_runs(version):
 
 
 @pytest.mark.parametrize(("fixed", "items"), [(1, 1), (1, 3), (4, 4), (4, 3), (4, 9)])
-def test_a_fixed_batch_takes_any_number_of_items(version, fixed, items):
-    session = open_session(summing(version, batch=fixed), device="cpu")
+def test_a_fixed_batch_takes_any_number_of_items(summing, fixed, items):
+    session = open_session(summing(batch=fixed), device="cpu")
     assert session.max_batch == fixed
     values = session.run({"x": pictures(items)})
     np.testing.assert_array_equal(values["y"], pictures(items).sum(axis=(1, 2, 3)))
@@ -78,8 +61,8 @@ def test_a_batch_that_is_really_free_stays_so(version):
     assert open_session(reshaping(version, [-1, 12]), device="cpu").max_batch is None
 
 
-def test_feeds_are_cast_where_nothing_is_lost(version):
-    session = open_session(summing(version), device="cpu")
+def test_feeds_are_cast_where_nothing_is_lost(summing):
+    session = open_session(summing(), device="cpu")
     whole = pictures(2).astype(np.uint8)
     np.testing.assert_array_equal(session.run({"x": whole})["y"], whole.sum(axis=(1, 2, 3)))
     with pytest.raises(ModelError, match=r"'x' float32 \[N,3,2,2\] cannot take float64"):
@@ -188,21 +171,21 @@ def test_a_batch_that_fails_is_said_in_one_line(version):
     assert "ONNXRuntimeError" not in str(caught.value)
 
 
-def test_unknown_feeds_are_named(version):
-    session = open_session(summing(version), device="cpu")
+def test_unknown_feeds_are_named(summing):
+    session = open_session(summing(), device="cpu")
     with pytest.raises(ModelError, match="there is no tensor 'z'; the graph's inputs are 'x'"):
         session.run({"z": pictures(1)})
 
 
-def test_a_closed_session_does_not_run(version):
-    session = open_session(summing(version), device="cpu")
+def test_a_closed_session_does_not_run(summing):
+    session = open_session(summing(), device="cpu")
     session.close()
     with pytest.raises(ModelError, match="is closed"):
         session.run({"x": pictures(1)})
 
 
-def test_a_file_that_is_no_model_is_refused(version):
-    built = summing(version)
+def test_a_file_that_is_no_model_is_refused(summing):
+    built = summing()
     built.file.write_bytes(b"garbage" * 100)
     with pytest.raises(ModelError, match=r"model\.onnx: cannot be loaded: Protobuf parsing failed"):
         open_session(built, device="cpu")
@@ -221,17 +204,16 @@ def test_a_file_that_is_no_model_is_refused(version):
     ],
 )
 def test_a_missing_framework_is_said_with_the_extra_that_has_it(
-    version, monkeypatch, name, module, extra
+    summing, monkeypatch, name, module, extra
 ):
-    built = summing(version)
+    built = summing()
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ConfigError, match=rf"pip install 'streamer\[{extra}\]'"):
         open_session(replace(built, file=built.folder / name))
 
 
-@pytest.mark.skipif(find_spec("tensorflow") is not None, reason="platform: TensorFlow is here")
-def test_a_file_in_half_precision_takes_and_gives_it(version):
-    session = open_session(summing(version, dtype="float16"), device="cpu")
+def test_a_file_in_half_precision_takes_and_gives_it(summing):
+    session = open_session(summing(dtype="float16"), device="cpu")
     assert session.inputs["x"].dtype == "float16"
     given = (pictures(2) / 16).astype(np.float16)
     values = session.run({"x": given})["y"]
@@ -242,8 +224,8 @@ def test_a_file_in_half_precision_takes_and_gives_it(version):
 
 
 @pytest.mark.parametrize("isolation", ["none", "process"])
-def test_a_sequence_of_maps_is_a_row_an_item(version, isolation):
-    built = summing(version)
+def test_a_sequence_of_maps_is_a_row_an_item(summing, isolation):
+    built = summing()
     model = onnx.load(built.file)
     model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
     model.graph.node[0].output[0] = "sums"
@@ -272,137 +254,18 @@ def test_a_sequence_of_maps_is_a_row_an_item(version, isolation):
         session.close()
 
 
-def test_a_missing_framework_is_said_by_a_process_of_its_own_too(version):
-    built = summing(version)
+@pytest.mark.skipif(find_spec("tensorflow") is not None, reason="platform: TensorFlow is here")
+def test_a_missing_framework_is_said_by_a_process_of_its_own_too(summing):
+    built = summing()
     with pytest.raises(ConfigError, match=r"pip install 'streamer\[tensorflow\]'"):
         open_session(replace(built, file=built.folder / "model.pb"), isolation="process")
 
 
 @pytest.mark.parametrize("name", ["model.h5", "model.keras", "model.gguf"])
-def test_a_file_that_nothing_runs_is_said_with_what_to_write_instead(version, name):
-    built = summing(version)
+def test_a_file_that_nothing_runs_is_said_with_what_to_write_instead(summing, name):
+    built = summing()
     with pytest.raises(ConfigError, match=r"SavedModel|export the model to ONNX"):
         open_session(replace(built, file=built.folder / name))
-
-
-def test_options_of_the_session_reach_onnx_runtime(version):
-    built = summing(version)
-    tuned = Tuning(
-        session_options={
-            "graph_optimization_level": "disabled",
-            "enable_mem_pattern": "true",
-            "session.intra_op.allow_spinning": "0",
-        }
-    )
-    session = open_session(built, device="cpu", tuning=tuned)
-    told = session._session.get_session_options()
-    assert told.graph_optimization_level.name == "ORT_DISABLE_ALL"
-    assert told.enable_mem_pattern
-    assert told.get_session_config_entry("session.intra_op.allow_spinning") == "0"
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("graph_optimisation", "all"),
-        ("graph_optimization_level", "most"),
-        ("enable_mem_pattern", "1"),
-    ],
-)
-def test_an_option_that_there_is_not_is_refused_with_those_there_are(version, name, value):
-    with pytest.raises(ModelError, match=f"session_options: {name}: {value}: known are graph_opt"):
-        open_session(summing(version), device="cpu", tuning=Tuning(session_options={name: value}))
-
-
-def test_onnx_runtime_never_goes_on_with_another_provider_by_itself(version):
-    # after an error on a GPU its Python layer would run the batch on the CPU, and print a line
-    assert open_session(summing(version), device="cpu")._session._enable_fallback is False
-
-
-def test_nodes_are_counted_by_provider(version):
-    session = open_session(summing(version), device="cpu")
-    assert dict(session.nodes) == {"CPUExecutionProvider": 1}
-
-
-@pytest.mark.parametrize(
-    ("provider", "package"),
-    [
-        ("cuda", r"streamer\[gpu\]"),
-        ("tensorrt", "TensorRT"),
-        ("openvino", "onnxruntime-openvino"),
-        ("coreml", "macOS"),
-        ("directml", "onnxruntime-directml"),
-    ],
-)
-def test_a_provider_that_is_named_is_used_or_refused(version, provider, package):
-    with pytest.raises(
-        ModelError, match=rf"provider {provider}: this ONNX Runtime has .*{package}"
-    ):
-        open_session(summing(version), tuning=Tuning(provider=provider))
-
-
-@pytest.mark.parametrize(
-    ("provider", "wanted"),
-    [
-        ("auto", [("CUDAExecutionProvider", {"device_id": "1", "gpu_mem_limit": "1024"})]),
-        ("cuda", [("CUDAExecutionProvider", {"use_tf32": "0", "gpu_mem_limit": "1024"})]),
-        (
-            "tensorrt",
-            [
-                ("TensorrtExecutionProvider", {"trt_engine_cache_enable": "1", "device_id": "1"}),
-                ("CUDAExecutionProvider", {"device_id": "1"}),
-            ],
-        ),
-    ],
-)
-def test_providers_of_a_gpu_are_told_what_to_do(version, monkeypatch, tmp_path, provider, wanted):
-    class Runtime:
-        @staticmethod
-        def get_available_providers():
-            return ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
-
-    monkeypatch.setattr("streamer.infer.providers.user_cache_path", lambda name: tmp_path / name)
-    tuning = Tuning(provider=provider, memory_bytes=1024)
-    found, device = chosen(Runtime, "cuda:1", tuning, summing(version).file)
-    assert device == "cuda:1"
-    assert [name for name, _ in found] == [*(name for name, _ in wanted), "CPUExecutionProvider"]
-    for (_, told), (_, options) in zip(found, wanted, strict=False):
-        assert told.items() >= options.items()
-    if provider == "tensorrt":
-        assert Path(found[0][1]["trt_engine_cache_path"]).is_relative_to(tmp_path / "streamer")
-
-
-def test_an_onnx_file_is_not_run_in_another_precision(version):
-    with pytest.raises(ModelError, match="precision bf16: an ONNX file computes in the types"):
-        open_session(summing(version), device="cpu", tuning=Tuning(precision="bf16"))
-
-
-def test_a_gpu_that_is_named_is_never_replaced(version):
-    ort = pytest.importorskip("onnxruntime")
-    if "CUDAExecutionProvider" in ort.get_available_providers():
-        pytest.skip("gpu: this machine's ONNX Runtime has CUDA")
-    for device in ("cuda:0", "cuda", "GPU-8a5d3a5c-0000-0000-0000-000000000000"):
-        with pytest.raises(ModelError, match=f"device {device}: this ONNX Runtime has no CUDA"):
-            open_session(summing(version), device=device)
-    assert open_session(summing(version), device="auto").device == "cpu"
-
-
-def test_a_cuda_provider_that_does_not_load_is_a_fallback_only_for_auto(version, monkeypatch):
-    ort = pytest.importorskip("onnxruntime")
-    if "CUDAExecutionProvider" in ort.get_available_providers():
-        pytest.skip("gpu: this machine's ONNX Runtime has CUDA")
-    # ONNX Runtime drops a provider that it cannot load, with nothing but a warning
-    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider"])
-    monkeypatch.setattr("streamer.infer.providers.gpu_uuids", lambda: ("GPU-1",))
-    with pytest.warns(UserWarning, match="CUDAExecutionProvider"):
-        session = open_session(summing(version), device="auto")
-    assert session.device == "cpu"
-    assert "libonnxruntime_providers_cuda" in session.fallback
-    with (
-        pytest.warns(UserWarning, match="CUDAExecutionProvider"),
-        pytest.raises(ModelError, match=r"device cuda:0: ONNX Runtime cannot use CUDA: .*\.so"),
-    ):
-        open_session(summing(version), device="cuda:0")
 
 
 def test_onnx_runtime_s_text_becomes_one_line():
