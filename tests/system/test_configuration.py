@@ -1,12 +1,16 @@
 """Wrong configuration: exit code 2 and a readable word, or a daemon that says what it waits for."""
 
+import signal
 import socket
+import sys
 
 import pytest
 import yaml
 from support import tiny
 from support.daemon import command
 from support.waiting import eventually
+
+from streamer.cli.app import main
 
 BASE = {
     "name": "wrong",
@@ -59,18 +63,31 @@ WRONG = {
 }
 
 
+@pytest.fixture
+def signals():
+    """Give the signals back that the daemon takes."""
+    taken = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in taken.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_in_a_topology_ends_with_2_and_a_word(name, folder):
+def test_what_is_wrong_in_a_topology_ends_with_2_and_a_word(
+    name, folder, signals, monkeypatch, capfd
+):
     changed, words = WRONG[name]
-    file = folder / "wrong.yaml"
-    file.write_text(yaml.safe_dump({**BASE, **changed}))
-    environment = {
-        "STREAMER_HTTP__ENABLED": "false",
-        # nobody listens there: what is wrong is found before anything is asked
-        "STREAMER_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9",
-    }
-    code, said = command("run", str(file), environment=environment, folder=folder)
-    assert code == 2, said
+    (folder / "wrong.yaml").write_text(yaml.safe_dump({**BASE, **changed}))
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["streamer", "run", "wrong.yaml"])
+    monkeypatch.setenv("STREAMER_HTTP__ENABLED", "false")
+    # nobody listens there: what is wrong is found before anything is asked
+    monkeypatch.setenv("STREAMER_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:9")
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capfd.readouterr()
+    said = out + err
+    assert ended.value.code == 2, said
     assert "Traceback" not in said
     for word in words:
         assert word in said, said

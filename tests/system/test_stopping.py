@@ -69,6 +69,7 @@ def test_a_second_signal_stops_at_once(topics, daemons):
     assert topics.read(sink) == []
 
 
+@pytest.mark.long  # tests/faults/test_kills.py kills under load each time
 @pytest.mark.parametrize("delivery", MODES)
 def test_kill_9_in_the_middle_loses_nothing_and_repeats_only_where_it_may(
     delivery, topics, daemons
