@@ -1,29 +1,20 @@
-"""Torch's files, made here: what is run answers as Torch does, what could run code is refused."""
+"""Torch's files, made here: what is run answers as Torch does."""
 
-import gc
-import io
-import json
 import shutil
 import subprocess
 import sys
-import tempfile
-import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import transformers
+from support.torch_files import IMAGE, Net, net_files, version
 from torch import nn
 
 from streamer.errors import ConfigError, ModelError, RecordError
-from streamer.infer import Session, Tuning, check_fit, open_session
+from streamer.infer import Tuning, check_fit, open_session
 from streamer.infer.fusing import Front
-from streamer.infer.pretrained import load_pretrained
-from streamer.infer.torch import _SHARED
-from streamer.models import Manifest, Version
 from streamer.models.fused import fusion_of
 from streamer.preprocess import preprocessor_for
 from streamer.records import Image
@@ -32,52 +23,11 @@ pytestmark = [
     pytest.mark.torch,
     pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning"),
 ]
-IMAGE = {"kind": "image", "size": {"height": 8, "width": 8}}
-HERE = Path(tempfile.gettempdir()) / "streamer-was-here"
-TOKENS = {
-    "kind": "text",
-    "max_length": 16,
-    "tensors": {"input_ids": "ids", "attention_mask": "mask"},
-}
-
-
-class Net(nn.Module):
-    """Two outputs of a picture, one of them not by the picture's size."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.conv = nn.Conv2d(3, 4, 3, padding=1)
-        self.head = nn.Linear(4, 3)
-
-    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        states = self.conv(pixels).mean((2, 3))
-        return self.head(states), states
-
-
-def version(file: Path, **manifest: Any) -> Version:
-    described = {
-        "name": "net",
-        "task": "image-classification",
-        "inputs": {"pixels": IMAGE},
-        "outputs": {"logits": {"decode": "logits"}, "states": {"decode": "ignore"}},
-        **manifest,
-    }
-    return Version(folder=file.parent, manifest=Manifest.model_validate(described), file=file)
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("torch")
-    net = Net().eval()
-    example = torch.zeros(2, 3, 8, 8)
-    torch.jit.save(torch.jit.trace(net, example), folder / "model.pt")
-    torch.jit.save(torch.jit.script(net), folder / "scripted.ts")
-    free = {"pixels": {0: torch.export.Dim("batch")}}
-    torch.export.save(
-        torch.export.export(net, (example,), dynamic_shapes=free), folder / "model.pt2"
-    )
-    return folder
+    return net_files(tmp_path_factory.mktemp("torch"))
 
 
 def pictures(count: int) -> np.ndarray[Any, Any]:
@@ -242,236 +192,6 @@ def test_a_native_crash_at_two_items_is_survived_in_a_process_of_its_own(tmp_pat
         np.testing.assert_array_equal(session.run({"pixels": pictures(1)})["logits"], one)
     finally:
         session.close()
-
-
-class Evil:
-    def __reduce__(self) -> Any:
-        return (Path.touch, (HERE,))
-
-
-def rewritten(source: Path, target: Path, name: str, change: Any) -> Path:
-    """Copy an archive with one part changed, or added."""
-    with zipfile.ZipFile(source) as read, zipfile.ZipFile(target, "w") as write:
-        parts = {entry: read.read(entry) for entry in read.namelist()}
-        [match] = [entry for entry in parts if entry.endswith(name)] or [f"model/{name}"]
-        parts[match] = change(parts.get(match, b""))
-        for entry, content in parts.items():
-            write.writestr(entry, content)
-    return target
-
-
-def test_pickles_are_never_opened(tmp_path, monkeypatch):
-    opened = []
-    monkeypatch.setattr(torch, "load", lambda *given, **named: opened.append(given))
-    monkeypatch.setattr(torch.jit, "load", lambda *given, **named: opened.append(given))
-    torch.save(Evil(), tmp_path / "zipped.pt")
-    torch.save(Net().state_dict(), tmp_path / "weights.pt")
-    torch.save(Evil(), tmp_path / "old.pt", _use_new_zipfile_serialization=False)
-    for name in ("zipped", "weights", "old"):
-        with pytest.raises(ModelError, match=r"is a pickle.* (?:run any|is to run) code"):
-            open_session(version(tmp_path / f"{name}.pt"), device="cpu")
-    assert opened == []
-
-
-def test_an_archive_that_unpacks_to_many_times_its_size_is_refused(tmp_path):
-    with zipfile.ZipFile(tmp_path / "model.pt", "w", zipfile.ZIP_DEFLATED) as bomb:
-        for part in range(8):
-            bomb.writestr(f"model/data/{part}", bytes(32 * 2**20))
-    with pytest.raises(ModelError, match="zip bomb"):
-        open_session(version(tmp_path / "model.pt"), device="cpu")
-
-
-def test_a_script_that_touches_files_is_refused(tmp_path):
-    class Reading(nn.Module):
-        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-            return torch.from_file("/etc/hostname", size=4, dtype=torch.uint8) + pixels
-
-    torch.jit.save(torch.jit.script(Reading()), tmp_path / "model.pt")
-    with pytest.raises(ModelError, match="reads or writes files when it runs"):
-        open_session(version(tmp_path / "model.pt"), device="cpu")
-
-
-@pytest.mark.parametrize(
-    ("part", "change", "said"),
-    [
-        (
-            "weights/model_weights_config.json",
-            lambda text: text.replace(b'"use_pickle": false', b'"use_pickle": true'),
-            "is a pickle, which may run code",
-        ),
-        ("data/weights/model.pt", lambda _: b"\x80\x02.", "is a pickle, which may run code"),
-        ("data/constants/opaque_obj_0", lambda _: b"\x80\x02.", "is a pickle"),
-        ("data/aotinductor/model/a.so", lambda _: b"\x7fELF", "holds machine code"),
-        (
-            "models/model.json",
-            lambda text: text.replace(b"torch.ops.aten.mean.dim", b"torch.hub.load"),
-            "calls torch.hub.load, which is no operator",
-        ),
-        (
-            "models/model.json",
-            lambda text: text.replace(b"positive=True", b"positive=exec(chr(112))"),
-            "holds an expression that no export writes",
-        ),
-    ],
-    ids=["weights", "old-weights", "object", "machine-code", "function", "expression"],
-)
-def test_an_export_with_parts_that_could_run_code_is_refused(files, tmp_path, part, change, said):
-    file = rewritten(files / "model.pt2", tmp_path / "model.pt2", part, change)
-    with pytest.raises(ModelError, match=said):
-        open_session(version(file), device="cpu")
-
-
-def test_sample_inputs_of_an_export_are_never_unpickled(files, tmp_path):
-    written = io.BytesIO()
-    torch.save(Evil(), written)
-    part = "sample_inputs/model.pt"
-    file = rewritten(files / "model.pt2", tmp_path / "m.pt2", part, lambda _: written.getvalue())
-    with pytest.raises(
-        ModelError, match=r"sample_inputs/model\.pt is a pickle of more than tensors"
-    ):
-        open_session(version(file), device="cpu")
-    assert not HERE.exists()
-
-
-def test_a_file_under_the_other_format_s_name_is_said(files, tmp_path):
-    shutil.copy(files / "model.pt", tmp_path / "script.pt2")
-    shutil.copy(files / "model.pt2", tmp_path / "export.pt")
-    with pytest.raises(ModelError, match=r"is TorchScript: name it script\.pt"):
-        open_session(version(tmp_path / "script.pt2"), device="cpu")
-    with pytest.raises(ModelError, match=r"torch\.export: name it export\.pt2"):
-        open_session(version(tmp_path / "export.pt"), device="cpu")
-
-
-@pytest.fixture(scope="module")
-def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bert")
-    torch.manual_seed(0)
-    config = transformers.BertConfig(
-        vocab_size=50,
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        num_labels=3,
-    )
-    transformers.BertForSequenceClassification(config).save_pretrained(folder)
-    return folder
-
-
-def folder_version(folder: Path, **manifest: Any) -> Version:
-    described = {
-        "name": "bert",
-        "task": "text-classification",
-        "inputs": {"text": {**TOKENS, "tokenizer": "tokenizer.json"}},
-        "outputs": {"logits": {"decode": "logits"}},
-        **manifest,
-    }
-    file = folder / "model.safetensors"
-    return Version(folder=folder, manifest=Manifest.model_validate(described), file=file)
-
-
-def tokens(count: int = 3, length: int = 7) -> dict[str, np.ndarray[Any, Any]]:
-    ids = np.random.default_rng(2).integers(1, 50, (count, length))
-    return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-
-
-def logits_of(session: Session) -> np.ndarray[Any, Any]:
-    values: np.ndarray[Any, Any] = session.run(tokens())["logits"]
-    return values
-
-
-def test_a_hugging_face_folder_answers_as_transformers_does(bert):
-    built = folder_version(bert)
-    session = open_session(built, device="cpu")
-    check_fit(built, session)
-    module = transformers.BertForSequenceClassification.from_pretrained(bert).eval()
-    with torch.inference_mode():
-        wanted = module(**{name: torch.from_numpy(array) for name, array in tokens().items()})
-    np.testing.assert_allclose(logits_of(session), wanted.logits.numpy(), atol=1e-6)
-    assert load_pretrained(built).config._attn_implementation == "sdpa"
-
-
-def test_an_exported_folder_answers_by_the_names_of_its_outputs(bert, tmp_path):
-    module = transformers.BertForSequenceClassification.from_pretrained(bert).eval()
-    given = {name: torch.from_numpy(array) for name, array in tokens().items()}
-    free = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", min=2, max=512)}
-    program = torch.export.export(module, (), given, dynamic_shapes=dict.fromkeys(given, free))
-    torch.export.save(program, tmp_path / "model.pt2")
-    # a process of its own has not imported the class of what the model returns
-    built = folder_version(bert)
-    built = Version(tmp_path, built.manifest, tmp_path / "model.pt2")
-    session = open_session(built, device="cpu", isolation="process")
-    try:
-        assert session.max_batch is None
-        wanted = logits_of(open_session(folder_version(bert), device="cpu"))
-        np.testing.assert_allclose(logits_of(session), wanted, atol=1e-6)
-    finally:
-        session.close()
-
-
-@pytest.mark.parametrize(("precision", "close"), [("bf16", 0.05), ("fp16", 0.01)])
-def test_a_folder_runs_in_the_precision_that_is_asked_for(bert, precision, close):
-    whole = logits_of(open_session(folder_version(bert), device="cpu"))
-    half = logits_of(
-        open_session(folder_version(bert), device="cpu", tuning=Tuning(precision=precision))
-    )
-    assert half.dtype == np.float32
-    assert 0 < np.abs(whole - half).max() < close
-
-
-def test_sessions_of_one_folder_share_its_weights_until_the_last_is_closed(bert):
-    built = folder_version(bert)
-    first, second = (open_session(built, device="cpu") for _ in range(2))
-    [module] = [held for key, held in _SHARED.items() if key[0] == built.file]
-    alone = logits_of(first)
-    with ThreadPoolExecutor(2) as pool:
-        both = list(
-            pool.map(lambda session: [logits_of(session) for _ in range(20)], (first, second))
-        )
-    assert all(np.array_equal(alone, one) for runs in both for one in runs)
-    del module
-    first.close()
-    second.close()
-    gc.collect()
-    assert not [key for key in _SHARED if key[0] == built.file]
-
-
-def test_weights_that_are_not_there_are_not_made_up(bert):
-    built = folder_version(bert, task="token-classification")
-    with pytest.raises(ModelError, match=r"lacks weights .* trained for another task"):
-        load_pretrained(built, "AutoModelForQuestionAnswering")
-
-
-def test_code_of_a_folder_s_own_is_never_run(bert, tmp_path):
-    folder = shutil.copytree(bert, tmp_path / "own")
-    config = json.loads((folder / "config.json").read_text())
-    config["auto_map"] = {"AutoModelForSequenceClassification": "own.Own"}
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "own.py").write_text("raise SystemExit('run')")
-    with pytest.raises(ModelError, match=r"brings code of its own .* never run"):
-        open_session(folder_version(folder), device="cpu")
-
-
-def test_pytorch_model_bin_is_read_only_where_that_is_allowed(bert, tmp_path):
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    shutil.copy(bert / "config.json", folder)
-    module = transformers.BertForSequenceClassification.from_pretrained(bert)
-    torch.save(module.state_dict(), folder / "pytorch_model.bin")
-    built = folder_version(folder)
-    built = Version(built.folder, built.manifest, folder / "pytorch_model.bin")
-    with pytest.raises(
-        ModelError, match=r"is a pickle; save the weights as safetensors .* allow_bin: true"
-    ):
-        open_session(built, device="cpu")
-    allowed = open_session(built, device="cpu", tuning=Tuning(allow_bin=True))
-    np.testing.assert_allclose(
-        logits_of(allowed), logits_of(open_session(folder_version(bert), device="cpu")), atol=1e-6
-    )
-    torch.save({"bert.pooler.dense.bias": Evil()}, folder / "pytorch_model.bin")
-    with pytest.raises(ModelError):
-        open_session(built, device="cpu", tuning=Tuning(allow_bin=True))
-    assert not HERE.exists()
 
 
 def test_torch_and_tensorflow_do_not_meet_in_one_process(files, monkeypatch):
