@@ -53,12 +53,16 @@ def test_an_answer_is_never_one_of_another_version(tmp_path):
     file = topology(tmp_path, "registry:mood", repeats="1MiB")
     settings = Settings(instance="test", models={"dir": tmp_path})
     with TopologyTest(file, settings=settings, serving={"mood": "1"}) as test:
+        labels = []
         for version in ("1", "2"):
             if version == "2":
                 test.serve("mood", "2")
             test.send("in", "good fine")
             [*_, last] = test.predictions()
-            assert last.content["predictions"]["mood"]["version"] == version
+            told = last.content["predictions"]["mood"]
+            assert told["version"] == version
+            labels.append(told["output"][0]["label"])
+        assert labels[0] != labels[1]
 
 
 def test_what_was_not_asked_for_longest_makes_room():
