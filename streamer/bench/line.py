@@ -84,7 +84,8 @@ def passed(
     stages = Stages()
     encoder = Encoder(topology)
     layout = [*working_stages(preparer, assembly.steps), Stage("encode", encoder.encoded)]
-    pace = Pace(topology.wave.max_records)
+    differ = assembly.kind != "image"
+    pace = Pace(topology.wave.max_records, topology.wave.max_latency, lengths_differ=differ)
     began = perf_counter()
     feed, threads, tail = run_line(layout, capacity=1, observe=stages.observe)
     feeding = Thread(
