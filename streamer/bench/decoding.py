@@ -1,4 +1,4 @@
-"""What scaled decoding gains here, and what it does to answers."""
+"""What decoding otherwise gains here, scaled or on a GPU, and what it does to answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,19 +14,23 @@ from streamer.pipeline.line import CostedPreparer
 
 _MOST = 128
 
+Way = Literal["exact", "fast", "gpu"]
+
 
 @dataclass(frozen=True)
 class Decoding:
-    """Exact and scaled decoding of the same pictures.
+    """Exact decoding of pictures beside another way.
 
     Attributes:
+        way: the other one: that of the topology if it has one, else scaled.
         exact_ms: what a picture takes, decoded whole and made into inputs.
-        fast_ms: the same, scaled.
+        other_ms: the same in the other way.
         effect: on the first step's answers.
     """
 
+    way: Way
     exact_ms: float
-    fast_ms: float
+    other_ms: float
     effect: Effect
 
 
@@ -34,22 +38,23 @@ def decoding(
     topology: Topology, assembly: Assembly, settings: Settings, values: Sequence[bytes]
 ) -> Decoding | None:
     """Decode pictures in both ways; None where there is nothing to choose."""
-    if assembly.kind != "image" or assembly.longest_edge() is None:
+    way: Way = "gpu" if topology.source.images.decode == "gpu" else "fast"
+    if assembly.kind != "image" or (way == "fast" and assembly.longest_edge() is None):
         return None
     chosen = values[:_MOST]
     exact_s, exact = _answered(topology, assembly, settings, chosen, "exact")
-    fast_s, fast = _answered(topology, assembly, settings, chosen, "fast")
-    pairs = [(a, b) for a, b in zip(exact, fast, strict=True) if a is not None and b is not None]
+    other_s, other = _answered(topology, assembly, settings, chosen, way)
+    pairs = [(a, b) for a, b in zip(exact, other, strict=True) if a is not None and b is not None]
     effect = effect_of(
         [one for one, _ in pairs],
-        [other for _, other in pairs],
+        [changed for _, changed in pairs],
         [None] * len(pairs),
-        "scaled decoding",
+        f"decoding ({way})",
         (1, 1),
-        (exact_s, fast_s),
+        (exact_s, other_s),
     )
     each = 1000 / len(chosen)
-    return Decoding(exact_s * each, fast_s * each, effect)
+    return Decoding(way, exact_s * each, other_s * each, effect)
 
 
 def _answered(
@@ -57,7 +62,7 @@ def _answered(
     assembly: Assembly,
     settings: Settings,
     values: Sequence[bytes],
-    decode: Literal["exact", "fast"],
+    decode: Way,
 ) -> tuple[float, list[Any]]:
     """Answer pictures one after the other; give the seconds of decoding, and the answers."""
     images = topology.source.images.model_copy(update={"decode": decode})

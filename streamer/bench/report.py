@@ -102,8 +102,8 @@ def shown(measured: Measured, console: Console) -> None:
         found = measured.decoding
         console.print(
             f"source.images.decode: exact {found.exact_ms:.1f} ms a picture, {found.way} "
-            f"{found.other_ms:.1f} ms; {found.way} changes {found.effect.changed:.1%} of the first labels, "
-            f"numbers by {found.effect.difference:.2g} on average"
+            f"{found.other_ms:.1f} ms; {found.way} changes {found.effect.changed:.1%} of the first "
+            f"labels, numbers by {found.effect.difference:.2g} on average"
         )
     stages = Table("stage", "busy", "ms a record", box=None, pad_edge=False)
     for name, worked in measured.line.stages.worked.items():

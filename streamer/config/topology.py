@@ -69,10 +69,12 @@ class Images(Section):
     truncated: Literal["reject", "allow"] = "reject"
     """Whether a picture whose end is missing is answered from what is there (JPEG, PNG, WebP and
     BMP; of GIF and TIFF too little can be read)."""
-    decode: Literal["exact", "fast"] = "exact"
+    decode: Literal["exact", "fast", "gpu"] = "exact"
     """`fast`: large JPEGs are decoded at a half, a quarter or an eighth of their size where that is
     still twice what every model takes. Pixels differ a little from those of whole decoding;
-    `streamer bench` says what that does to answers here. Never where crops are cut."""
+    `streamer bench` says what that does to answers here. Never where crops are cut.
+    `gpu`: JPEGs are decoded whole on the GPU, by nvImageCodec (`streamer[nvimgcodec]`), and come
+    back to be resized; a daemon without a GPU refuses to start."""
     background: Colour | None = None
     """Colour put behind transparent pixels; without it the alpha channel is dropped."""
 

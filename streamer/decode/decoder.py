@@ -11,7 +11,7 @@ from streamer.decode.embedded import decode_base64, header_in_base64
 from streamer.decode.fetch import Fetcher
 from streamer.decode.fields import FieldReader, decoded
 from streamer.decode.headers import header_of
-from streamer.decode.picture import decode_image
+from streamer.decode.picture import Jpegs, decode_image
 from streamer.decode.text import checked_text, decode_text
 from streamer.errors import ConfigError, DecodeError
 from streamer.formats import SCHEMED, Reading, Registry, event_of, reading_for
@@ -35,8 +35,9 @@ class Decoder:
         kind: Kind,
         registry: Registry | None = None,
         edge: Callable[[], int | None] = lambda: None,
+        jpegs: Jpegs | None = None,
     ) -> None:
-        """Prepare to make samples of `kind`; `edge` gives that of `decode_image`.
+        """Prepare to make samples of `kind`; `edge` gives that of `decode_image`, `jpegs` is its.
 
         Raises:
             ConfigError: the source's format holds no such samples or lacks its schema registry,
@@ -49,6 +50,7 @@ class Decoder:
             )
         self._source = source
         self._edge = edge
+        self._jpegs = jpegs
         self._kind = kind
         self._reading: Reading | None = None
         if source.format in SCHEMED:
@@ -163,7 +165,7 @@ class Decoder:
     def _picture(self, value: bytes) -> Image:
         images = self._source.images
         edge = self._edge() if images.decode == "fast" else None
-        return decode_image(value, images, self._source.limits, edge)
+        return decode_image(value, images, self._source.limits, edge, self._jpegs)
 
     def _text(self, found: dict[str, bytes], field: str) -> str:
         if field not in found:

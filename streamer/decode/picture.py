@@ -1,5 +1,6 @@
 """Encoded pictures to pixels: the rules; `opencv` and `pillow` do the work."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,17 @@ _DEEP = 16
 _PARTS = (8, 4, 2)
 _SPARE = 2
 
+Jpegs = Callable[[bytes], NDArray[np.uint8] | None]
+"""Decodes JPEGs elsewhere than on the CPU; None for what the CPU is to read."""
 
-def decode_image(value: bytes, images: Images, limits: Limits, edge: int | None = None) -> Image:
+
+def decode_image(
+    value: bytes,
+    images: Images,
+    limits: Limits,
+    edge: int | None = None,
+    jpegs: Jpegs | None = None,
+) -> Image:
     """Decode a picture: upright, 8 bits, three channels.
 
     Args:
@@ -27,6 +37,7 @@ def decode_image(value: bytes, images: Images, limits: Limits, edge: int | None 
         limits: what it may ask for.
         edge: with `decode: fast`, the longest side of any model's input, in pixels; None where
             the picture itself is needed.
+        jpegs: with `decode: gpu`, what decodes whole JPEGs.
 
     Raises:
         DecodeError: `not-an-image`, `truncated-image`, `corrupt-image`, `unsupported-image`,
@@ -41,7 +52,11 @@ def decode_image(value: bytes, images: Images, limits: Limits, edge: int | None 
     whole = is_whole(form, value, header)
     mended = value if whole else _mended(value, header, images)
     shrunk = _shrunk(header, edge) if whole and images.decode == "fast" else 1
-    pixels = _pixels(mended, header, images.background, shrunk)
+    pixels = None
+    if jpegs is not None and whole and header.plain and header.format == "JPEG":
+        pixels = jpegs(value)
+    if pixels is None:
+        pixels = _pixels(mended, header, images.background, shrunk)
     if pixels is None:
         raise _unreadable(value, header) if whole else _cut_off(value, header)
     if sorted(pixels.shape[:2]) != sorted(
