@@ -291,6 +291,7 @@ class Daemon:
                     "joined": line.joined,
                     "assignment": sorted(str(p) for p in line.assignment.epochs()),
                     "in_flight_bytes": line.budget.taken_bytes,
+                    "decode_threads": line.decode_threads,
                     "steps": {
                         step.name: {
                             "task": step.task,

@@ -11,7 +11,7 @@ import structlog
 from streamer.broker import Member
 from streamer.config import Settings, Topology
 from streamer.consume import Assignment, Caution, Commits, Gatherer, Source
-from streamer.decode import Decoder
+from streamer.decode import Decoder, GpuJpegs
 from streamer.encode import Encoder
 from streamer.errors import StreamerError
 from streamer.formats import Writing, registry_for, writing_for
@@ -69,6 +69,7 @@ class Line:
         self.assignment = Assignment(self._unsettled)
         self._consumer: Member | None = None
         self._source: Source | None = None
+        self._preparer: Preparer | None = None
         self._exactly_once: ExactlyOnce | None = None
         self._stages: list[Any] = []
         self._left_at = monotonic()
@@ -91,6 +92,11 @@ class Line:
     def joined(self) -> bool:
         """Whether this process is a member of the group."""
         return self._consumer is not None and self._consumer.joined
+
+    @property
+    def decode_threads(self) -> int | None:
+        """Threads that decode at once while a backlog waits; None before the line runs."""
+        return self._preparer.threads if self._preparer is not None else None
 
     def stalled_for(self) -> float:
         """Seconds since the line last moved although it has something to do."""
@@ -115,7 +121,7 @@ class Line:
             self.ended.set()
 
     def _consume(self) -> None:
-        preparer = CostedPreparer(
+        preparer = self._preparer = CostedPreparer(
             self.topology, self.assembly, self._settings, self._stopping.is_set
         )
         self._consumer = self._connections.consumer(self.topology, self.assignment)
@@ -294,7 +300,10 @@ class CostedPreparer(Preparer):
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         registry = registry_for(topology.source.format, settings.schema_registry, stopping)
-        decoder = Decoder(topology.source, assembly.kind, registry, assembly.longest_edge)
+        on_gpu = assembly.kind == "image" and topology.source.images.decode == "gpu"
+        jpegs = GpuJpegs().decode if on_gpu else None
+        edge = assembly.longest_edge
+        decoder = Decoder(topology.source, assembly.kind, registry, edge, jpegs)
         super().__init__(
             decoder,
             assembly.kind,

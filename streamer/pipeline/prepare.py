@@ -1,14 +1,14 @@
 """The first stage: values decoded and made into model inputs, in a pool, chunk by chunk."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Literal
 
 from streamer.decode import Decoder
 from streamer.errors import BrokerError, RecordError
+from streamer.pipeline.division import DecodeThreads
 from streamer.pipeline.step import Step
 from streamer.records import Image, Item, Rejection, Sample, Wave
-from streamer.runtime import usable_cores
 
 _CHUNK = {"image": 1, "text": 128, "pair": 128}
 
@@ -33,12 +33,17 @@ class Preparer:
         self._steps = [step for step in steps if step.origin is None]
         self._keep_image = any(step.origin is not None for step in steps)
         self._tombstone = tombstone
-        workers = usable_cores() if threads == "auto" else threads
-        self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="decode")
+        self._pool = DecodeThreads(threads)
+
+    @property
+    def threads(self) -> int:
+        """Threads that decode at once while a backlog waits."""
+        return self._pool.threads
 
     def begin(self, wave: Wave) -> tuple[Wave, list[Future[None]]]:
         """Start a wave's chunks."""
         items = wave.items
+        self._pool.begin()
         chunks = [items[at : at + self._chunk] for at in range(0, len(items), self._chunk)]
         return wave, [self._pool.submit(self.prepare, wave, chunk) for chunk in chunks]
 
@@ -47,6 +52,7 @@ class Preparer:
         wave, chunks = begun
         for chunk in chunks:
             chunk.result()
+        self._pool.finish()
         return wave
 
     def prepared(self, waves: Iterable[Wave]) -> Iterator[Wave]:
@@ -119,4 +125,4 @@ class Preparer:
 
     def close(self) -> None:
         """End the pool."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.close()

@@ -1,5 +1,3 @@
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 from support.items import at, record
 
@@ -101,6 +99,7 @@ def test_chunks_in_a_pool_do_what_the_plain_form_does(kind):
     values = [b"%d" % n if n % 7 else b"bad" for n in range(300)]
     pooled, plain = items_of(*values), items_of(*values)
     made = preparer(Step(), kind=kind)
+    assert made.threads == 2
     one = wave(pooled)
     assert made.finish(made.begin(one)) is one
     list(preparer(Step(), kind=kind).prepared([wave(plain)]))
@@ -115,5 +114,4 @@ def test_an_error_that_is_no_samples_own_ends_the_stage():
     made = preparer(broken)
     with pytest.raises(TypeError):
         made.finish(made.begin(wave(items_of(b"a"))))
-    assert isinstance(made._pool, ThreadPoolExecutor)
     made.close()
