@@ -14,7 +14,7 @@ from streamer.graphs.module import load_module
 from streamer.graphs.samples import shapes_of
 from streamer.models.huggingface.network import network
 from streamer.models.location import MANIFEST
-from streamer.models.packing import files_of, pack
+from streamer.models.packing import files_of, new_folder, pack
 from streamer.models.registry import open_registry
 from streamer.models.version import Version, load_version
 
@@ -35,7 +35,7 @@ def export_model(
         trainable: whether the weights are kept beside it, for retraining to go on from.
 
     Raises:
-        ConfigError: there is no such model, or the folder is there already.
+        ConfigError: there is no such model, the folder is there already, or cannot be made.
         ModelError: the model cannot be exported so that it answers as before.
     """
     target = target.absolute()
@@ -60,32 +60,27 @@ def export_model(
     graph = network(config, manifest.task)
     shapes = shapes_of(manifest, config)
     module = load_module(version.file.parent, graph, manifest.task)
-    part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
     try:
-        done = export(module, shapes, part / "model.onnx")
-        _copy_companions(version, part)
-        if trainable:
-            _copy_weights(version.file, part / _TRAINABLE)
-        lineage = {
-            "source": source,
-            "source_version": manifest.version,
-            "library": module.origin,
-            "exporter": f"{done.exporter}, torch {_torch_version()}",
-            "compared": list(done.told),
-            "difference": float(f"{done.difference:.2g}"),
-            "exported": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        written = load_version(str(part), beside=part, models_dir=part, task=manifest.task)
-        packed = pack(written, name=manifest.name, lineage=lineage)
-        (part / MANIFEST).write_bytes(packed.manifest)
-        load_version(str(part), beside=part, models_dir=part)
-        part.rename(target)
+        with new_folder(target) as part:
+            done = export(module, shapes, part / "model.onnx")
+            _copy_companions(version, part)
+            if trainable:
+                _copy_weights(version.file, part / _TRAINABLE)
+            lineage = {
+                "source": source,
+                "source_version": manifest.version,
+                "library": module.origin,
+                "exporter": f"{done.exporter}, torch {_torch_version()}",
+                "compared": list(done.told),
+                "difference": float(f"{done.difference:.2g}"),
+                "exported": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+            written = load_version(str(part), beside=part, models_dir=part, task=manifest.task)
+            packed = pack(written, name=manifest.name, lineage=lineage)
+            (part / MANIFEST).write_bytes(packed.manifest)
+            load_version(str(part), beside=part, models_dir=part)
     except ModelError as error:
         raise ModelError(f"{source}: {error}") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"{target}: {manifest.task}, by {done.exporter}")
     console.print(

@@ -19,7 +19,7 @@ from streamer.graphs.halver import halve
 from streamer.graphs.quantiser import Feeds, quantise
 from streamer.models.files import Twin, twin_of
 from streamer.models.location import MANIFEST
-from streamer.models.packing import files_of, pack
+from streamer.models.packing import files_of, new_folder, pack
 from streamer.models.registry import open_registry
 from streamer.models.version import Version, load_version
 from streamer.operate.effect import Effect, effect_of
@@ -61,7 +61,7 @@ def quantize_model(quantizing: Quantizing, settings: Settings) -> int:
     """Write the version with `model.int8.onnx` or `.fp16` beside its graph; print what changes.
 
     Raises:
-        ConfigError: there is no such model or file, or the folder is there already.
+        ConfigError: there is no such model or file, the folder is there already or cannot be made.
         ModelError: the model is no ONNX file, or cannot be quantised.
     """
     target = quantizing.target.absolute()
@@ -80,14 +80,8 @@ def quantize_model(quantizing: Quantizing, settings: Settings) -> int:
             f"{version.file}: only ONNX files are quantised; `streamer models export` makes one"
         )
     records = list(islice(entries(found_files(quantizing.data)), _MOST_RECORDS))
-    part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    with new_folder(target) as part:
         effect = _written(version, part, records, settings, quantizing)
-        part.rename(target)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     if quantizing.as_json:
         print(json.dumps(asdict(effect), indent=2))  # noqa: T201 - the command's output
     else:

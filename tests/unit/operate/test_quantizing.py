@@ -33,6 +33,12 @@ def texts(tmp_path):
     return file
 
 
+def test_a_place_that_cannot_be_written_is_told(tmp_path, texts):
+    given = Quantizing(str(tiny.text_model(tmp_path)), texts / "new", (texts,))
+    with pytest.raises(ConfigError, match="new: cannot be written: Not a directory"):
+        quantize_model(given, Settings())
+
+
 def test_the_effect_on_labelled_texts_is_told_and_kept(tmp_path, capsys, texts):
     told = quantized(capsys, tiny.text_model(tmp_path), tmp_path / "new", texts)
     assert told["way"] == "dynamic"
