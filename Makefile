@@ -119,7 +119,9 @@ librdkafka: venv ## what depends on the Kafka client once more, over librdkafka 
 	STREAMER_KAFKA__CLIENT=librdkafka $(BIN)/$(PYTEST) -m '$(if $(LONG),not browser,not long)' \
 		tests/integration/test_delivery.py tests/integration/test_positions.py \
 		tests/integration/test_hostile.py tests/faults/test_kills.py tests/faults/test_members.py \
-		tests/faults/test_network.py tests/faults/test_poison.py $(ARGS)
+		tests/faults/test_network.py tests/faults/test_poison.py \
+		tests/integration/security/test_rights.py \
+		tests/integration/security/test_connecting.py::test_connections_outlive_their_tokens $(ARGS)
 
 .PHONY: soak
 soak: venv ## volume tests, then half an hour of random faults (ARGS="--minutes 5" for less)
