@@ -144,7 +144,7 @@ def latency(run: Run) -> None:
 
         parts = [run.part(one, turn_of(one)) for one in [*run.chosen(both), *others]]
         figures = rounds(run, "latency", parts)
-    figures.notes["records"] = count - _WARM
+    figures.notes["records"] = f"{count - _WARM:,} at {rate:,.1f}/s"
     figures.notes["records a second"] = rate
     p99 = {one.name: figures.median(one.name, "p99_ms") for one in others}
     known = {name: value for name, value in p99.items() if value is not None}

@@ -123,7 +123,10 @@ def main(files: Sequence[str]) -> None:
     """Print one report of all files."""
     content: dict[str, Any] = {}
     for file in files or [str(RESULTS)]:
-        content |= json.loads(Path(file).read_text())
+        try:
+            content |= json.loads(Path(file).read_text())
+        except FileNotFoundError:
+            sys.exit(f"{file} is not there: python -m benchmarks")
     print(report(content))
 
 
