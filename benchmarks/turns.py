@@ -154,6 +154,7 @@ def _sized(child: Child) -> Iterator[list[int]]:
     def look() -> None:
         while not over.wait(_LOOK_EVERY_S):
             sizes.append(child.memory())
+        sizes.append(child.memory())
 
     looking = Thread(target=look, daemon=True)
     looking.start()
