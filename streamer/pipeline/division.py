@@ -1,5 +1,6 @@
 """Cores divided between decoding and models: threads that decode at once, found while running."""
 
+import math
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Condition
@@ -16,11 +17,11 @@ Result = TypeVar("Result")
 _FROM_CORES = 4
 """On fewer cores the system's scheduler divides as well: measured on two, see docs/tuning.md."""
 _STRETCH_S = 2.0
-_STRETCH_WAVES = 4
+_STRETCH_WAVES = 2
 _FULL = 0.9
 """Threads that are busy for so much of the time are what the line waits for."""
 _SPARE = 0.5
-"""One thread less is enough where those that stay are busy for no more of the time than this: waves
+"""Fewer threads are enough where those that stay are busy for no more of the time than this: waves
 differ, and one that takes twice as long must not keep the models waiting."""
 _AGREED = 3
 """Stretches in a row that have to say so; twice as many after each time it was wrong."""
@@ -35,7 +36,8 @@ class Division:
     Back-pressure says who waits for whom. Where models are slower, a decoded wave waits for room,
     and threads that decode stand still: fewer are enough, and the models' threads keep their cores.
     Where decoding is slower they never stand still, and more are wanted. So more come quickly, by a
-    half, and one goes when the rest would still have time to spare, several stretches in a row.
+    half, and some go, half at the most, when the rest would still have time to spare, several
+    stretches in a row.
 
     Args:
         most: threads at the most, which is where it begins.
@@ -45,6 +47,7 @@ class Division:
         self._most = most
         self.threads = most
         self._agreed = 0
+        self._busiest = 0.0
         self._needed = _AGREED
         self._went = False
 
@@ -57,13 +60,14 @@ class Division:
         before = self.threads
         spare = busy <= _SPARE * (self.threads - 1)
         self._agreed = self._agreed + 1 if spare else 0
+        self._busiest = max(self._busiest, busy) if self._agreed > 1 else busy
         if busy >= _FULL * self.threads and self.threads < self._most:
             self.threads = min(self.threads + (self.threads + 1) // 2, self._most)
             if self._went:
                 self._needed = min(2 * self._needed, _MOST_AGREED)
             self._went = False
         elif self._agreed >= self._needed:
-            self.threads -= 1
+            self.threads = max(math.ceil(self._busiest / _SPARE), self.threads // 2, 1)
             self._agreed = 0
             self._went = True
         return self.threads != before

@@ -34,11 +34,17 @@ def test_decoding_that_is_the_slower_half_keeps_all_threads():
     assert set(line.history) == {8}
 
 
-def test_one_thread_goes_at_a_time_and_only_after_several_stretches_that_agree():
+def test_half_goes_at_the_most_and_only_after_several_stretches_that_agree():
+    line = Line(16, 3.0)
+    assert line.run([1.0] * 2) == 16
+    assert line.run([1.0]) == 8
+    assert line.run([1.0, 1.2, 1.0]) == 8  # one of them needs more than half of seven
+    assert line.run([1.0, 1.1]) == 7  # 3.3 of them at the most are busy
+
+
+def test_threads_that_stay_have_twice_the_time_that_the_busiest_stretch_took():
     line = Line(8, 2.0)
-    assert line.run([1.0] * 2) == 8
-    assert line.run([1.0]) == 7
-    assert line.run([1.0] * 2) == 7
+    assert line.run([1.0, 1.4, 1.0]) == 6
 
 
 def test_larger_pictures_bring_threads_back_at_once():
