@@ -80,6 +80,26 @@ def check_names(
             raise ConfigError(message)
 
 
+def check_kinds(given: Mapping[str, Any], own: Mapping[str, Any], where: str) -> None:
+    """Check that numbers are numbers: a client finds that out record by record.
+
+    Args:
+        given: settings of a topology, whose names are checked.
+        own: the client's defaults.
+        where: place in the topology's file.
+
+    Raises:
+        ConfigError: a setting is of another kind than the client's default.
+    """
+    for name, value in given.items():
+        switch = isinstance(own[name], bool)
+        number = isinstance(own[name], int | float) and not switch
+        if switch and not isinstance(value, bool):
+            raise ConfigError(f"{where}.{name}: expected true or false; got {value!r}")
+        if number and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ConfigError(f"{where}.{name}: expected a number; got {value!r}")
+
+
 def unreachable_reason(kafka: KafkaSettings) -> str | None:
     """Say why no bootstrap server lets us in; None if one does.
 

@@ -8,7 +8,7 @@ from kafka import TopicPartition as ClientPartition
 from kafka.structs import ConsumerGroupMetadata
 
 from streamer.broker.admin import group_members
-from streamer.broker.connection import check_names, client_settings, merged
+from streamer.broker.connection import check_kinds, check_names, client_settings, merged
 from streamer.broker.failures import broker_error
 from streamer.broker.joins import JOIN_S, Assignor, Joins, Ownership, RevocationListener
 from streamer.broker.offsets import Note, no_note, offsets_of
@@ -39,6 +39,7 @@ def check_consumer_settings(given: Mapping[str, Any], where: str) -> None:
         ConfigError: naming the setting and its place.
     """
     check_names(given, _FIXED, set(KafkaConsumer.DEFAULT_CONFIG), where)
+    check_kinds(given, KafkaConsumer.DEFAULT_CONFIG, where)
 
 
 class GroupConsumer:

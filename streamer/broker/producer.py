@@ -14,11 +14,11 @@ from kafka import KafkaProducer, errors
 from kafka import TopicPartition as ClientPartition
 from kafka.structs import ConsumerGroupMetadata
 
-from streamer.broker.connection import check_names, client_settings, merged
+from streamer.broker.connection import check_kinds, check_names, client_settings, merged
 from streamer.broker.failures import FENCED, RECORD_FAULTS, broker_error, producer_error
 from streamer.broker.offsets import Note, no_note, offsets_of
 from streamer.config.settings import KafkaSettings
-from streamer.errors import BrokerError, RecordError
+from streamer.errors import BrokerError, ConfigError, RecordError
 from streamer.records import OutRecord, TopicPartition
 
 _BATCH_BYTES = 256 * 2**10
@@ -39,6 +39,7 @@ _FIXED: dict[str, Any] = {
     "partitioner": KafkaProducer.DEFAULT_CONFIG["partitioner"],
 }
 """What delivery depends on; with a transactional id its timeout too."""
+_CODECS = ("gzip", "snappy", "lz4", "zstd")
 
 
 def check_producer_settings(given: Mapping[str, Any], where: str) -> None:
@@ -49,6 +50,11 @@ def check_producer_settings(given: Mapping[str, Any], where: str) -> None:
     """
     fixed = {*_FIXED, "transaction_timeout_ms"}
     check_names(given, fixed, set(KafkaProducer.DEFAULT_CONFIG), where)
+    check_kinds(given, KafkaProducer.DEFAULT_CONFIG, where)
+    codec = given.get("compression_type")
+    if codec is not None and codec not in _CODECS:
+        known = ", ".join(_CODECS)
+        raise ConfigError(f"{where}.compression_type: expected one of {known}; got {codec!r}")
 
 
 class _Headers(list[tuple[str, bytes | None]]):

@@ -140,6 +140,20 @@ def test_a_wrong_address_is_no_matter_of_waiting():
         wait_for_brokers(at("localhost"), give_up_after=None)
 
 
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ({"batch_size": "64KiB"}, "batch_size: expected a number; got '64KiB'"),
+        ({"compression_type": "foo"}, "expected one of gzip, snappy, lz4, zstd; got 'foo'"),
+        ({"linger_ms": True}, "linger_ms: expected a number; got True"),
+        ({"allow_auto_create_topics": "no"}, "topics: expected true or false; got 'no'"),
+    ],
+)
+def test_a_value_that_the_client_cannot_work_with_is_refused(setting, told):
+    with pytest.raises(ConfigError, match=told):
+        check_producer_settings(setting, "f: sink.kafka")
+
+
 def test_a_topologys_own_client_settings_are_checked_without_a_connection():
     check_consumer_settings({"fetch_max_bytes": 1}, "f: source.kafka")
     check_producer_settings({"linger_ms": 1}, "f: sink.kafka")
