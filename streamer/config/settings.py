@@ -229,8 +229,8 @@ class LineSettings(Section):
     memory: Size = 2**30
     """Bytes of records, encoded and decoded, in the line of a topology at once."""
     decode_threads: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
-    """Threads that decode and tokenise. `auto`: as many as there are cores; from four cores on, while
-    a backlog waits, as few of them as keep the models busy."""
+    """Threads that decode and tokenise. `auto`: as many as there are cores; from four cores on,
+    while a backlog waits, as few of them as keep the models busy."""
     drain_timeout: Duration = 25.0
     """How long a first SIGTERM waits for what is in flight."""
     stall_timeout: Duration = 60.0
