@@ -18,6 +18,10 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	&& { echo $$python; break; }; done)
 
 PYTEST := python -m pytest -rs --strict-skips
+# What kills and measures processes has the machine to itself; all else mostly waits, so that two files
+# are run at a time, each worker with a broker of its own.
+ALONE := tests/faults tests/system
+IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
 LOCK = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --no-annotate --quiet $(if $(UPGRADE),--upgrade)
 # Light extras that tests and images have too.
@@ -89,7 +93,8 @@ ifdef ARGS
 	$(BIN)/$(PYTEST) $(ARGS)
 else
 	$(BIN)/$(PYTEST) tests/unit -n logical
-	$(BIN)/$(PYTEST) tests --ignore tests/unit
+	$(BIN)/$(PYTEST) $(ALONE)
+	$(BIN)/$(PYTEST) tests --ignore tests/unit $(addprefix --ignore ,$(ALONE)) $(IN_TWO)
 endif
 
 .PHONY: parity

@@ -49,6 +49,7 @@ def member(broker, clients):
             auto_offset_reset="earliest",
             session_timeout_ms=3000,
             heartbeat_interval_ms=500,
+            metadata_max_age_ms=1000,  # one that joins before it knows the topic gets nothing
             **settings,
         )
         clients.callback(one.close, autocommit=False)

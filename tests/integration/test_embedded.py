@@ -117,6 +117,7 @@ def test_the_command_ends_with_an_error_when_kafka_ends(tmp_path):
         assert "Kafka ended by itself" in errors
 
 
+@pytest.mark.long  # tests/faults/test_network.py kills and starts each node under a daemon
 def test_a_cluster_serves_on_while_a_node_is_down():
     with EmbeddedCluster(nodes=3) as cluster:
         made(cluster.bootstrap_servers, "copied")
