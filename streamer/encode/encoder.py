@@ -26,6 +26,7 @@ class Encoder:
         self._json = msgspec.json.Encoder()
         self._events = "cloudevents" in (topology.source.format, topology.sink.format)
         self._mark = (_TOPOLOGY_HEADER, topology.name.encode())
+        self._marked = (self._mark,)
 
     def prediction(self, item: Item) -> OutRecord:
         """Write an item's answers.
@@ -74,13 +75,13 @@ class Encoder:
         return msgspec.structs.replace(output, headers=output.headers + headers)
 
     def _out(self, record: Record, value: bytes | None) -> OutRecord:
-        carried = tuple([header for header in record.headers if self._carries(header[0])])
+        carried = [header for header in record.headers if self._carries(header[0])]
         from_source = self._sink.timestamp == "source" and record.timestamp >= 0
         return OutRecord(
             topic=self._sink.topic,
             key=record.key,
             value=value,
-            headers=(*carried, self._mark),
+            headers=(*carried, self._mark) if carried else self._marked,
             timestamp=record.timestamp if from_source else None,
             source=TopicPartition(record.topic, record.partition),
         )

@@ -7,6 +7,8 @@ from functools import partial
 from time import perf_counter
 from typing import Any, Protocol
 
+import msgspec
+
 from streamer.batch import padded_cost, planned, why_closed
 from streamer.config.topology import StepConfig
 from streamer.errors import RecordError
@@ -34,8 +36,7 @@ class StepEvents(Protocol):
         """A batch was run; `timed` if it is to be compared with the runs of another version."""
 
 
-@dataclass(slots=True)
-class Part:
+class Part(msgspec.Struct, eq=False, gc=False):
     """One model input of an item, the version that is asked, and what became of it.
 
     Attributes:
@@ -150,12 +151,13 @@ class Step:
         for future in work.running:
             future.result()
         chosen = self.model.chosen(work.wave)
-        by_item: dict[int, list[Part]] = {}
-        for part in work.parts:
-            by_item.setdefault(id(part.item), []).append(part)
+        begin = end = 0  # parts lie in the order of their items
         for item in work.wave.items:
+            while end < len(work.parts) and work.parts[end].item is item:
+                end += 1
             if item.alive and not item.recalled:
-                self._answer(item, chosen.of(item), by_item.get(id(item), []))
+                self._answer(item, chosen.of(item), work.parts[begin:end])
+            begin = end
         return work.wave
 
     def _whole(self, item: Item, version: ModelVersion) -> list[Part]:
