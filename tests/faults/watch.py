@@ -49,11 +49,11 @@ class Watch:
         """Give the ends of the outputs, whatever is committed of them."""
         return self._asked("read_uncommitted")
 
-    def in_doubt(self) -> int:
-        """Count what lies in the outputs behind the begin of an open transaction."""
+    def in_doubt(self) -> dict[tuple[str, int], int]:
+        """Give where the oldest open transaction of an output begins, of those that have one."""
         stable = self._asked("read_committed")
         ends = self._asked("read_uncommitted")
-        return sum(end - stable[place] for place, end in ends.items() if end > stable[place])
+        return {place: stable[place] for place, end in ends.items() if end > stable[place]}
 
     def answered_again(
         self, ends: Mapping[tuple[str, int], int], partitions: Iterable[int], patience: float
