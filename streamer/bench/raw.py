@@ -140,12 +140,8 @@ def _shares(version: ModelVersion, ref: ModelRef) -> list[tuple[int, int]]:
 def _opened(
     version: ModelVersion, ref: ModelRef, sessions: int, threads: int
 ) -> Iterator[Sequence[Session]]:
-    """Open sessions beside those that serve, unless these are the same ones.
-
-    Of several that serve the first one may have all cores, for what comes alone.
-    """
-    as_told = "auto" not in (ref.sessions, ref.threads)
-    if sessions == len(version.sessions) and (sessions == 1 or as_told):
+    """Open sessions beside those that serve, unless these are the same ones."""
+    if sessions == len(version.sessions):
         yield version.sessions
         return
     fixed = ref.model_copy(update={"sessions": sessions, "threads": threads})

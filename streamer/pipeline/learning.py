@@ -57,7 +57,7 @@ def learnt_plan(  # noqa: PLR0913, PLR0917 - the model, how it runs, and what it
         None where nothing can be learnt: batches of one, a function in the model's place, texts
         that are written token by token, inputs that cannot be made up.
     """
-    session = sessions[-1]  # one that has its share of the cores
+    session = sessions[0]
     if session.stands_in or session.max_batch == 1 or version.manifest.task in WRITING:
         return None
     file = _file(version, ref, session)
@@ -124,7 +124,7 @@ def _shared(
 
 def _clock(ref: ModelRef, sessions: Sequence[Session]) -> Callable[[], float]:
     """Choose the thread's own time where it computes alone: other work here does not count then."""
-    here = sessions[-1].device == "cpu" and ref.isolation == "none"
+    here = sessions[0].device == "cpu" and ref.isolation == "none"
     share = usable_cores() // len(sessions) if ref.threads == "auto" else ref.threads
     return thread_time if here and share <= 1 else perf_counter
 

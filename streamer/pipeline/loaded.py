@@ -31,6 +31,8 @@ _LEAST_OVERHEAD = 8
 _BEYOND = {"text": 2, "pair": 2, "image": 1}
 """Times the cost that is as good as the best: half the overhead again, where lengths differ."""
 _MOST_SESSIONS = 4
+_ALONE_BYTES = 256 * 2**20
+"""A larger model is not held once more for the sake of batches that come alone."""
 
 
 SessionsOf = Callable[[Version, ModelRef], list[Session]]
@@ -45,7 +47,6 @@ def open_sessions(version: Version, ref: ModelRef) -> list[Session]:
         ConfigError: its framework is not installed.
     """
     count, threads = _shares(ref)
-    alone = usable_cores() if _wide(version, ref) else threads
     tuning = Tuning(
         provider=ref.provider,
         precision=ref.precision,
@@ -59,11 +60,7 @@ def open_sessions(version: Version, ref: ModelRef) -> list[Session]:
     sessions: list[Session] = []
     while len(sessions) < count:
         session = open_session(
-            version,
-            device=ref.device,
-            threads=threads if sessions else alone,
-            isolation=ref.isolation,
-            tuning=tuning,
+            version, device=ref.device, threads=threads, isolation=ref.isolation, tuning=tuning
         )
         sessions.append(session)
         if session.device != "cpu" and ref.sessions == "auto":
@@ -76,8 +73,8 @@ class ModelVersion:
     """A version with its preprocessing and one or more sessions on one device.
 
     On a CPU several single-threaded sessions, each with a batch of its own, beat one session with
-    many threads that wait for each other. The first one may use all cores none the less: what comes
-    alone is answered sooner, and beside the others its threads only take what these leave.
+    many threads that wait for each other. A batch that comes alone is answered sooner by the
+    latter: beside the others there is one more session, which has all cores, for such batches only.
 
     Waves that run with the version hold it; `close` waits until the last of them has left.
 
@@ -109,7 +106,8 @@ class ModelVersion:
         self._interpreters: dict[tuple[str, float | None, int | None], Interpreter] = {}
         self._holders = 0
         self._held = Condition()
-        self._seats = Seats(self.sessions, version.manifest.name)
+        self._alone = self._opened_alone(sessions)
+        self._seats = Seats(self.sessions, version.manifest.name, self._alone)
 
     @property
     def name(self) -> str:
@@ -122,27 +120,48 @@ class ModelVersion:
         return self.version.manifest.version
 
     @property
+    def copies(self) -> int:
+        """How often the model is loaded."""
+        return len(self.sessions) + (self._alone is not None)
+
+    @property
     def bounds(self) -> BatchBounds:
         """What a batch holds at the most just now."""
         return self.ceiling.bounds
 
     def _plan(self, opened: SessionsOf) -> Learnt | None:
         """Learn what batches cost, and let as many sessions share the device as are fastest."""
-        cores = {"sessions": 1, "threads": usable_cores()}
 
-        def alone() -> Session:
-            [session] = opened(self.version, self._ref.model_copy(update=cores))
-            return session
+        def wide() -> Session:
+            return self._wide(opened)
 
         kind = self.preprocessor.kind
         found = learnt_plan(
-            self.version, self._ref, self.sessions, self.preprocessor, _MOST_COST[kind], alone
+            self.version, self._ref, self.sessions, self.preprocessor, _MOST_COST[kind], wide
         )
         if found is not None and found.sessions == 1 < len(self.sessions):
             for session in self.sessions:
                 session.close()
-            self.sessions = [alone()]
+            self.sessions = [wide()]
         return found
+
+    def _wide(self, opened: SessionsOf) -> Session:
+        """Open a session that has all cores."""
+        cores = {"sessions": 1, "threads": usable_cores()}
+        [session] = opened(self.version, self._ref.model_copy(update=cores))
+        return session
+
+    def _opened_alone(self, opened: SessionsOf) -> Session | None:
+        """Open the session for what comes alone, where there are several and memory is no matter.
+
+        ONNX Runtime's have threads of their own; of other frameworks they belong to the process.
+        """
+        several = len(self.sessions) > 1 and self._ref.sessions == self._ref.threads == "auto"
+        file = self.version.file
+        small = file.suffix == ".onnx" and file.stat().st_size <= _ALONE_BYTES
+        if not several or not small or self.sessions[0].stands_in:
+            return None
+        return self._wide(opened)
 
     def took(self, inputs: Sequence[ModelInput], seconds: float) -> None:
         """Note a batch that was run: what it took corrects what was learnt of batches."""
@@ -259,11 +278,8 @@ class ModelVersion:
         self._seats.close()
         for session in self.sessions:
             session.close()
-
-
-def _wide(version: Version, ref: ModelRef) -> bool:
-    """Whether the first of several sessions is given all cores: each has threads of its own."""
-    return version.file.suffix == ".onnx" and ref.sessions == ref.threads == "auto"
+        if self._alone is not None:
+            self._alone.close()
 
 
 def _shares(ref: ModelRef) -> tuple[int, int]:

@@ -33,11 +33,12 @@ def room_findings(models: Iterable[Model]) -> list[str]:
 
 def _short(model: Model, version: Version) -> str | None:
     """Ask for as many copies, on the device, as the champion has."""
-    sessions = model.champion.sessions
-    shared = sessions[0].provider == "Torch" and model.ref.isolation == "none"
+    champion = model.champion
+    session = champion.sessions[0]
+    shared = session.provider == "Torch" and model.ref.isolation == "none"
     return short_of(
         version,
-        device=sessions[0].device,
-        copies=1 if shared else len(sessions),
+        device=session.device,
+        copies=1 if shared else champion.copies,
         limit=model.ref.memory,
     )

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from queue import PriorityQueue
+from queue import SimpleQueue
+from threading import Lock
 from typing import TypeVar
 
 from streamer.infer import Session
@@ -11,29 +12,46 @@ Result = TypeVar("Result")
 
 
 class Seats:
-    """Gives sessions to work in the order in which it comes, the first session that is free.
+    """Gives sessions to work in the order in which it comes.
 
     A GPU's one session has two seats: while one batch is computed, the next one is put together and
     copied, and the one before is read. Several sessions have one each.
+
+    Args:
+        sessions: that share the device.
+        name: of the model.
+        alone: one that has the whole device, for work beside which there is none.
     """
 
-    def __init__(self, sessions: Sequence[Session], name: str) -> None:
+    def __init__(
+        self, sessions: Sequence[Session], name: str, alone: Session | None = None
+    ) -> None:
         count = max(len(sessions), sessions[0].in_flight)
-        self._sessions = sessions
-        self._free: PriorityQueue[int] = PriorityQueue()
+        self._free: SimpleQueue[Session] = SimpleQueue()
         for seat in range(count):
-            self._free.put(seat)
+            self._free.put(sessions[seat % len(sessions)])
+        self._alone = alone
+        self._lock = Lock()
+        self._given = 0
         self._pool = ThreadPoolExecutor(max_workers=count, thread_name_prefix=f"infer-{name}")
 
     def submit(self, work: Callable[[Session], Result]) -> Future[Result]:
         """Run work with a session as soon as one is free."""
+        with self._lock:
+            self._given += 1
 
         def with_session() -> Result:
-            seat = self._free.get()
             try:
-                return work(self._sessions[seat % len(self._sessions)])
+                if self._alone is not None and self._given == 1:  # later work finds others free
+                    return work(self._alone)
+                session = self._free.get()
+                try:
+                    return work(session)
+                finally:
+                    self._free.put(session)
             finally:
-                self._free.put(seat)
+                with self._lock:
+                    self._given -= 1
 
         return self._pool.submit(with_session)
 

@@ -109,8 +109,14 @@ def test_a_batch_that_fails_frees_its_seat():
     seats.close()
 
 
-def test_what_comes_alone_is_given_the_first_session():
-    sessions = [Counting(1) for _ in range(3)]
-    seats = Seats(sessions, "m")
-    assert {id(seats.submit(lambda one: one).result(WAIT_S)) for _ in range(5)} == {id(sessions[0])}
+def test_what_comes_alone_is_given_the_session_for_that():
+    sessions, alone = [Counting(1), Counting(1)], Counting(1)
+    seats = Seats(sessions, "m", alone)
+    assert all(seats.submit(lambda one: one).result(WAIT_S) is alone for _ in range(5))
+    both_are_in = Event()
+    first = seats.submit(lambda one: (one, both_are_in.wait(WAIT_S))[0])
+    second = seats.submit(lambda one: (one, both_are_in.set())[0])
+    assert second.result(WAIT_S) in sessions
+    first.result(WAIT_S)
+    assert seats.submit(lambda one: one).result(WAIT_S) is alone
     seats.close()
