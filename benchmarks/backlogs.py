@@ -107,7 +107,7 @@ def nothing(run: Run) -> None:
         Streamer("librdkafka at-least-once", nothing_of(run), client="librdkafka"),
         Streamer("librdkafka", nothing_of(run), client="librdkafka", **_EXACTLY),
     ]
-    figures = backlogs(run, "nothing", systems, [b"x" * 100] * run.count(100_000))
+    figures = backlogs(run, "nothing", systems, [b"x" * 100] * run.count(300_000))
     for name in ("streamer at-least-once", "streamer"):
         ratios = figures.ratios(name, "bare loop", "rate")
         figures.ask(f"{name} ÷ bare loop, no model", ratios, ">= 0.7")
@@ -120,7 +120,7 @@ def delivery(run: Run) -> None:
     """Both guarantees at commits of 100 ms, with a model and with none that costs."""
     for name, described, values in (
         ("delivery, all-MiniLM-L6-v2", texts_of(run), inputs.texts(run.count(2000))),
-        ("delivery, no model", nothing_of(run), [b"x" * 100] * run.count(100_000)),
+        ("delivery, no model", nothing_of(run), [b"x" * 100] * run.count(300_000)),
     ):
         systems = [
             Streamer("at-least-once", described, commit_interval="100ms"),
