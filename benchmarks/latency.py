@@ -126,7 +126,8 @@ def latency(run: Run) -> None:
     """All systems at half of what the slowest peer can do, records at random times."""
     model = run.model("minilm")
     both = [
-        Streamer("streamer", texts_of(run), delivery="exactly-once"),
+        # records that follow each other closely are not to wait for a transaction with more in it
+        Streamer("streamer", texts_of(run), delivery="exactly-once", commit_interval="10ms"),
         Streamer("streamer at-least-once", texts_of(run)),
     ]
     others = run.chosen(peers(f"texts:{model}"))
