@@ -13,6 +13,7 @@ from streamer.demo import models as demo_models
 
 SIGNS = Path(next(iter(demo_models.__path__))) / "signs" / "1"
 _EXACTLY = {"delivery": "exactly-once"}
+_LARGE_WAVES = 16384
 _LITTLE, _MUCH = 10_000, 1_000_000
 _OFTEN = 5
 """Small backlogs for each large one: a second each is too short to be told from noise."""
@@ -99,13 +100,14 @@ def fast_boxes(run: Run) -> None:
 
 def nothing(run: Run) -> None:
     """A model of no cost, beside the loop of either client."""
+    described = {**nothing_of(run), "wave": {"max_records": _LARGE_WAVES}}
     systems = [
         Script("bare loop", "bare.py", role="floor"),
-        Streamer("streamer at-least-once", nothing_of(run)),
-        Streamer("streamer", nothing_of(run), **_EXACTLY),
+        Streamer("streamer at-least-once", described),
+        Streamer("streamer", described, **_EXACTLY),
         Script("bare loop, librdkafka", "bare_librdkafka.py", role="floor"),
-        Streamer("librdkafka at-least-once", nothing_of(run), client="librdkafka"),
-        Streamer("librdkafka", nothing_of(run), client="librdkafka", **_EXACTLY),
+        Streamer("librdkafka at-least-once", described, client="librdkafka"),
+        Streamer("librdkafka", described, client="librdkafka", **_EXACTLY),
     ]
     figures = backlogs(run, "nothing", systems, [b"x" * 100] * run.count(300_000))
     for name in ("streamer at-least-once", "streamer"):

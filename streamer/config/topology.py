@@ -255,7 +255,7 @@ class DeadLetter(Section):
 class WaveLimits(Section):
     """How much is taken up at once."""
 
-    max_records: Annotated[int, Field(gt=0)] = 16384
+    max_records: Annotated[int, Field(gt=0)] = 4096
     """Records of a wave at the most. What the line does in half a second is less for most models,
     and then a wave is that."""
     max_bytes: Size = 256 * 2**20
