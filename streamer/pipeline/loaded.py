@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from threading import Condition
 from typing import Any, TypeVar
 
@@ -131,14 +132,8 @@ class ModelVersion:
 
     def _plan(self, opened: SessionsOf) -> Learnt | None:
         """Learn what batches cost, and let as many sessions share the device as are fastest."""
-
-        def wide() -> Session:
-            return self._wide(opened)
-
-        kind = self.preprocessor.kind
-        found = learnt_plan(
-            self.version, self._ref, self.sessions, self.preprocessor, _MOST_COST[kind], wide
-        )
+        most, wide = _MOST_COST[self.preprocessor.kind], partial(self._wide, opened)
+        found = learnt_plan(self.version, self._ref, self.sessions, self.preprocessor, most, wide)
         if found is not None and found.sessions == 1 < len(self.sessions):
             for session in self.sessions:
                 session.close()

@@ -20,6 +20,14 @@ TYPES = {
 Sides = dict[str, tuple[str, list[Any]]]
 
 
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a small module of Torch in every form that a file may have."""
+    from support.torch_files import net_files  # Torch is not everywhere where these tests are
+
+    return net_files(tmp_path_factory.mktemp("torch"))
+
+
 @pytest.fixture
 def version(tmp_path: Path) -> Callable[..., Version]:
     """Build a graph and a manifest for it."""

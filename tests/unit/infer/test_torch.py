@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.torch_files import IMAGE, Net, net_files, version
+from support.torch_files import IMAGE, Net, version
 from torch import nn
 
 from streamer.errors import ConfigError, ModelError, RecordError
@@ -23,11 +23,6 @@ pytestmark = [
     pytest.mark.torch,
     pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return net_files(tmp_path_factory.mktemp("torch"))
 
 
 def pictures(count: int) -> np.ndarray[Any, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from support.torch_files import HERE, Evil, Net, net_files, version
+from support.torch_files import HERE, Evil, Net, version
 from torch import nn
 
 from streamer.errors import ModelError
@@ -18,11 +18,6 @@ pytestmark = [
     pytest.mark.torch,
     pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return net_files(tmp_path_factory.mktemp("torch"))
 
 
 def rewritten(source: Path, target: Path, name: str, change: Any) -> Path:
