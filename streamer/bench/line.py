@@ -12,7 +12,7 @@ from streamer.consume import Gatherer
 from streamer.encode import Encoder
 from streamer.pipeline.assembly import Assembly
 from streamer.pipeline.line import CostedPreparer
-from streamer.pipeline.pace import Pace
+from streamer.pipeline.pace import Pace, pace_of
 from streamer.pipeline.stages import working_stages
 from streamer.records import ModelInput, Record, TopicPartition, Wave
 from streamer.runtime import Channel, Closed, Stage, run_line
@@ -84,8 +84,7 @@ def passed(
     stages = Stages()
     encoder = Encoder(topology)
     layout = [*working_stages(preparer, assembly.steps), Stage("encode", encoder.encoded)]
-    differ = assembly.kind != "image"
-    pace = Pace(topology.wave.max_records, topology.wave.max_latency, lengths_differ=differ)
+    pace = pace_of(topology.wave, assembly.kind)
     began = perf_counter()
     feed, threads, tail = run_line(layout, capacity=1, observe=stages.observe)
     feeding = Thread(

@@ -256,8 +256,7 @@ class WaveLimits(Section):
     """How much is taken up at once."""
 
     max_records: Annotated[int, Field(gt=0)] = 4096
-    """Records of a wave at the most. What the line does in half a second is less for most models,
-    and then a wave is that."""
+    """Records of a wave at the most; of slower models it holds what they do in half a second."""
     max_bytes: Size = 256 * 2**20
     """Encoded plus decoded bytes of a wave at the most; a larger record passes alone."""
     max_latency: Annotated[Duration, Field(gt=0)] | None = None

@@ -19,7 +19,7 @@ from streamer.pipeline.assembly import Assembly
 from streamer.pipeline.connections import Connections, KafkaConnections
 from streamer.pipeline.events import LineEvents
 from streamer.pipeline.guard import Guard
-from streamer.pipeline.pace import Pace
+from streamer.pipeline.pace import pace_of
 from streamer.pipeline.prepare import Preparer
 from streamer.pipeline.stages import working_stages
 from streamer.publish import AtLeastOnce, ExactlyOnce, Outlet
@@ -60,11 +60,7 @@ class Line:
         self.error: BaseException | None = None
         self.budget = Budget(settings.line.memory)
         self._caution = Caution(topology.wave.max_records)
-        self._pace = Pace(
-            topology.wave.max_records,
-            topology.wave.max_latency,
-            lengths_differ=assembly.kind != "image",
-        )
+        self._pace = pace_of(topology.wave, assembly.kind)
         self._commits = Commits(topology.commit_interval)
         self.assignment = Assignment(self._unsettled)
         self._consumer: Member | None = None

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from threading import Lock
 from time import monotonic
 
+from streamer.config.topology import WaveLimits
+
 _TARGET_S = 0.5
 _BEHIND_S = 1.5
 """Of a line that is far behind: nobody waits for the record just read, and texts are padded the
@@ -77,3 +79,8 @@ class Pace:
             fitting = int(before * (self._behind if far else self._target) / since)
             low, high = self._records // 2, self._records * 2
             self._records = min(max(min(max(fitting, low), high), _LEAST), self._most)
+
+
+def pace_of(wave: WaveLimits, kind: str) -> Pace:
+    """Give the pace of a line of `image`, `text` or `pair` records."""
+    return Pace(wave.max_records, wave.max_latency, lengths_differ=kind != "image")
