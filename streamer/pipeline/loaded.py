@@ -35,6 +35,8 @@ _MOST_SESSIONS = 4
 _ALONE_BYTES = 256 * 2**20
 """A larger model is not held once more for the sake of batches that come alone."""
 
+_AWAKE = {"session.intra_op.allow_spinning": "1", "session.intra_op.spin_duration_us": "1000"}
+"""Threads that run what comes alone wait awake for its next operator, and sleep soon after it."""
 
 SessionsOf = Callable[[Version, ModelRef], list[Session]]
 """Opens the sessions of a version."""
@@ -140,9 +142,9 @@ class ModelVersion:
             self.sessions = [wide()]
         return found
 
-    def _wide(self, opened: SessionsOf) -> Session:
+    def _wide(self, opened: SessionsOf, **more: Any) -> Session:
         """Open a session that has all cores."""
-        cores = {"sessions": 1, "threads": usable_cores()}
+        cores = {"sessions": 1, "threads": usable_cores(), **more}
         [session] = opened(self.version, self._ref.model_copy(update=cores))
         return session
 
@@ -156,7 +158,7 @@ class ModelVersion:
         small = file.suffix == ".onnx" and file.stat().st_size <= _ALONE_BYTES
         if not several or not small or self.sessions[0].stands_in:
             return None
-        return self._wide(opened)
+        return self._wide(opened, session_options=_AWAKE | self._ref.session_options)
 
     def took(self, inputs: Sequence[ModelInput], seconds: float) -> None:
         """Note a batch that was run: what it took corrects what was learnt of batches."""

@@ -18,6 +18,8 @@ from streamer.publish.outlet import Outlet, RefusedError, trouble
 from streamer.publish.ports import Gate
 from streamer.records import Membership, Slice, TopicPartition, Wave
 
+_PASSING_S = 0.001
+"""For a wave that is computed to come up behind the one taken: channels hold one each."""
 _EVICTED = "publishing: this process is no member of the group"
 
 
@@ -85,13 +87,14 @@ class ExactlyOnce:
     def _gathered(self, first: Wave) -> list[Wave]:
         """Take what comes within the interval; a line with nothing more in it commits at once.
 
-        Where a transaction takes longer than that, waves gather by themselves; to take more would
-        only make the next one longer, up to the broker's limit.
+        Where a transaction takes longer than that, waves gather by themselves, and only those that
+        are computed are taken; to wait for more would only make the next one longer, up to the
+        broker's limit.
         """
         batch, records = [first], len(first.items)
         until = monotonic() + (self._interval if self._took_s < self._interval else 0.0)
         while records < self._most_records:
-            more = self._ready(batch, max(until - monotonic(), 0.0))
+            more = self._ready(batch, max(until - monotonic(), _PASSING_S))
             if more is None:
                 break
             batch.append(more)
