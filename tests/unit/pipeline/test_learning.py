@@ -17,6 +17,7 @@ from streamer.pipeline import learning
 from streamer.pipeline.loaded import ModelVersion, open_sessions
 from streamer.records import Text
 
+SPINNING = "session.intra_op.allow_spinning"
 SENTENCES = Path(streamer.__file__).parent / "demo/models/sentences/1"
 KNOWN = Learnt(items=100, cost=3200, overhead=7)
 
@@ -195,6 +196,18 @@ def test_a_batch_that_comes_alone_is_run_by_all_cores_and_answered_alike(cache, 
         narrow = model.sessions[0].run(feeds)
         wide = model.submit(lambda session, feeds=feeds: session.run(feeds)).result()
         assert all(np.array_equal(wide[name], narrow[name]) for name in wide)
+    model.close()
+
+
+@pytest.mark.parametrize(("given", "awake"), [({}, "1"), ({SPINNING: "0"}, "0")])
+def test_what_comes_alone_is_run_by_threads_that_wait_awake_unless_it_is_set(
+    cache, monkeypatch, given, awake
+):
+    monkeypatch.setattr("streamer.pipeline.loaded.usable_cores", lambda: 2)
+    ref = ModelRef(uri=str(SENTENCES), device="cpu", session_options=given)
+    model = ModelVersion(version_of(SENTENCES), ref)
+    found = model.submit(lambda session: session._session.get_session_options()).result()
+    assert found.get_session_config_entry(SPINNING) == awake
     model.close()
 
 
