@@ -2,7 +2,6 @@
 
 import signal
 from collections.abc import Mapping, Sequence
-from threading import Event
 
 from streamer.config import Settings
 from streamer.config.settings import HttpSettings
@@ -10,6 +9,7 @@ from streamer.dashboard.application import Replay, page_application
 from streamer.dashboard.board import Board
 from streamer.endpoints import Served
 from streamer.operate.deadletters import Choice, replay
+from streamer.runtime import queued_signals
 
 
 def replaying(settings: Settings) -> Replay:
@@ -35,11 +35,9 @@ def run_dashboard(settings: Settings, urls: Sequence[str]) -> int:
     Raises:
         ConfigError: an address is none, or the port is taken.
     """
-    ended = Event()
     own = settings.dashboard
     http = HttpSettings(host=own.host, port=own.port)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+    ended = queued_signals(signal.SIGINT, signal.SIGTERM)
     with Board(settings, urls) as board, served(settings, board, http):
-        ended.wait()
+        ended.get()
     return 0

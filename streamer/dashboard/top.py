@@ -1,7 +1,10 @@
 """`streamer top`: the board in a terminal."""
 
+import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
+from queue import Empty
 from time import monotonic, sleep
 from typing import Any
 
@@ -12,6 +15,7 @@ from rich.text import Text
 
 from streamer.config import Settings
 from streamer.dashboard.board import Board
+from streamer.runtime import queued_signals
 
 _FIRST_WITHIN_S = 5.0
 _LOOK_S = 0.2
@@ -25,7 +29,9 @@ _UNITS = (
 
 
 def run_top(settings: Settings, urls: Sequence[str], *, once: bool) -> int:
-    """Show the board until interrupted, or once; give the exit code: 1 if no daemon answers once.
+    """Show the board until SIGINT or SIGTERM, or once; give the exit code.
+
+    That is 1 if it is shown once and no daemon answers.
 
     Raises:
         ConfigError: an address is none.
@@ -36,13 +42,13 @@ def run_top(settings: Settings, urls: Sequence[str], *, once: bool) -> int:
             state = _first(board)
             console.print(shown(state))
             return 0 if any(one["error"] is None for one in state["daemons"]) else 1
-        try:
-            with Live(Text("looking …"), console=console, screen=True, auto_refresh=False) as live:
-                while True:
-                    live.update(shown(board.state()), refresh=True)
-                    sleep(board.interval)
-        except KeyboardInterrupt:
-            return 0
+        ended = queued_signals(signal.SIGINT, signal.SIGTERM)
+        with Live(Text("looking …"), console=console, screen=True, auto_refresh=False) as live:
+            while True:
+                live.update(shown(board.state()), refresh=True)
+                with suppress(Empty):
+                    ended.get(timeout=board.interval)
+                    return 0
 
 
 def _first(board: Board) -> dict[str, Any]:
