@@ -197,9 +197,8 @@ def versions() -> dict[str, str]:
 
 def peers(work: str) -> list[System]:
     """Give the peers that can do some work here: loops, and those with an environment."""
-    kind, _, folder = work.partition(":")
-    told = f"{kind}:{Path(folder).absolute()}"
-    texts = kind == "texts"
+    told = _told(work)
+    texts = told.startswith("texts:")
     modes = ("single", "polled", "sorted") if texts else ("single", "polled")
     found: list[System] = [Script(f"loop, {mode}", "naive.py", told, mode) for mode in modes]
     if python_of("quix"):
@@ -217,11 +216,15 @@ def peers(work: str) -> list[System]:
 
 def exactly_once_peers(work: str) -> list[System]:
     """Give the peers that can do some work here in transactions, which end as often as is best."""
-    kind, _, folder = work.partition(":")
-    told = f"{kind}:{Path(folder).absolute()}"
     if not python_of("quix"):
         return []
-    return [Script("Quix Streams, exactly-once", "quix.py", told, _QUIX_COMMIT_S)]
+    return [Script("Quix Streams, exactly-once", "quix.py", _told(work), _QUIX_COMMIT_S)]
+
+
+def _told(work: str) -> str:
+    """Name a work's folder so that it is found from anywhere."""
+    kind, _, folder = work.partition(":")
+    return f"{kind}:{Path(folder).absolute()}"
 
 
 def _request(value: bytes) -> bytes:

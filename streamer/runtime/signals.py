@@ -8,8 +8,9 @@ from types import FrameType
 def queued_signals(*numbers: signal.Signals) -> SimpleQueue[int]:
     """Have signals put into a queue from now on; to be called in the main thread.
 
-    An exception out of a handler may be lost in a callback, or leave a lock taken; an event's own
-    lock may be held by the very code that the handler interrupts. Only `SimpleQueue.put` is safe.
+    They are heard also where SIGINT was ignored at the start, as a shell has it for what it runs
+    in the background. `SimpleQueue.put` may interrupt anything: a handler that raises may leave a
+    lock taken, and an event's own lock may be held by the code that is interrupted.
     """
     found: SimpleQueue[int] = SimpleQueue()
 
