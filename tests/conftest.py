@@ -1,6 +1,7 @@
 """What every test shares: where real models lie, how hypothesis searches, which skips are fine."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,6 +34,12 @@ settings.register_profile("ci", settings.get_profile("default"), derandomize=Tru
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 _skips: list[tuple[str, str]] = []
+
+
+def pytest_configure() -> None:
+    """Let the programs that tests start hear SIGINT; they don't where a shell runs us with `&`."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
