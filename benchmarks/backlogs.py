@@ -58,7 +58,7 @@ def text(run: Run) -> None:
         systems[2:2] = eight
     raw = ("raw_text", model, str(count))
     figures = backlogs(run, "text", systems, inputs.texts(count), raw)
-    _beside(figures, systems, 0.9, 1.5)
+    _beside(figures, systems, "streamer", 0.9, 1.5)
     best = _best_peer(figures, systems)
     for name in ("streamer int8", "streamer int8, librdkafka"):
         ratios = figures.ratios(name, best, "rate")
@@ -76,11 +76,13 @@ def pictures(run: Run, name: str, work: str, decode: str, records: int) -> None:
     count = run.count(records)
     systems = [
         Streamer("streamer", described, **_EXACTLY),
+        Streamer("streamer, librdkafka", described, client="librdkafka", **_EXACTLY),
         *peers(f"{work}-{decode}:{model}"),
     ]
     raw = ("raw_images", f"{work}-{decode}", model, str(count))
     figures = backlogs(run, name, systems, inputs.pictures(count), raw)
-    _beside(figures, systems, 0.9, 1.5)
+    for one in ("streamer", "streamer, librdkafka"):
+        _beside(figures, systems, one, 0.9, 1.5)
 
 
 def images(run: Run) -> None:
@@ -192,14 +194,14 @@ def _best_peer(figures: Figures, systems: list[System]) -> str:
     return max(rates, key=lambda name: rates[name], default="")
 
 
-def _beside(figures: Figures, systems: list[System], raw: float, peer: float) -> None:
-    """Note the ratios that are asked for."""
-    figures.ask("streamer ÷ raw", figures.ratios("streamer", "raw", "rate"), f">= {raw}")
+def _beside(figures: Figures, systems: list[System], own: str, raw: float, peer: float) -> None:
+    """Note the ratios that are asked for of one of our own."""
+    figures.ask(f"{own} ÷ raw", figures.ratios(own, "raw", "rate"), f">= {raw}")
     best = _best_peer(figures, systems)
-    ratios = figures.ratios("streamer", best, "rate")
-    figures.ask(f"streamer ÷ best peer ({best})", ratios, f">= {peer}")
+    ratios = figures.ratios(own, best, "rate")
+    figures.ask(f"{own} ÷ best peer ({best})", ratios, f">= {peer}")
     for one in systems:
         if one.role == "peer" and one.name != best:
-            figures.notes[f"streamer ÷ {one.name}"] = [
-                round(ratio, 3) for ratio in figures.ratios("streamer", one.name, "rate")
+            figures.notes[f"{own} ÷ {one.name}"] = [
+                round(ratio, 3) for ratio in figures.ratios(own, one.name, "rate")
             ]

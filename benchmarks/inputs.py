@@ -25,8 +25,8 @@ _COMMON = (
     "american use place during high without again home around small however found mrs part school "
     "thought went say general once upon war every left got always away put set head think almost"
 ).split()
-_PIXELS = ((0.1, 0.35), (0.5, 0.3), (2.0, 0.2), (6.0, 0.1), (12.0, 0.05))
-"""Megapixels of the pictures, and their shares: thumbnails are common, camera files are rare."""
+_PIXELS = [0.1] * 7 + [0.5] * 6 + [2.0] * 4 + [6.0] * 2 + [12.0]
+"""Megapixels of any twenty pictures: thumbnails are common, camera files are rare."""
 
 
 def texts(count: int, seed: int = 0) -> list[bytes]:
@@ -47,10 +47,11 @@ def _word(chance: random.Random) -> str:
 
 
 def pictures(count: int, seed: int = 0) -> list[bytes]:
-    """Encode JPEGs of 0.1 to 12 megapixels; each size is drawn as often as its share says."""
+    """Encode JPEGs of 0.1 to 12 megapixels, shuffled twenty by twenty: any part takes its share."""
     chance = random.Random(seed)
-    sizes = chance.choices([size for size, _ in _PIXELS], [share for _, share in _PIXELS], k=count)
-    return [_encoded(megapixels, chance.randrange(4)) for megapixels in sizes]
+    twenties = range(0, count, len(_PIXELS))
+    sizes = [size for _ in twenties for size in chance.sample(_PIXELS, len(_PIXELS))]
+    return [_encoded(megapixels, chance.randrange(4)) for megapixels in sizes[:count]]
 
 
 @lru_cache(maxsize=64)

@@ -31,14 +31,8 @@ class Arrivals:
         """Give answers a second between two shares of the answers."""
         last = len(self.times) - 1
         first, upto = self.times[int(begin * last)], self.times[int(end * last)]
-        counted = sum(first < time <= upto for time in self.times)
+        counted = sum(first < time <= upto for time in self.times)  # a batch has one time
         return counted / max(upto - first, _LEAST_S)
-
-    def rate(self, lead: int) -> float:
-        """Give answers a second, those after the first `lead`."""
-        began, ended = self.times[lead], self.times[-1]
-        counted = sum(time > began for time in self.times)  # a batch has one time: not half of it
-        return counted / max(ended - began, _LEAST_S)
 
 
 class Kafka:
