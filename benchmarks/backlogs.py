@@ -87,7 +87,7 @@ def pictures(run: Run, name: str, work: str, decode: str, records: int) -> None:
 
 def images(run: Run) -> None:
     """Pictures through a MobileNet, decoded whole."""
-    pictures(run, "images", "classes", "exact", 400)
+    pictures(run, "images", "classes", "exact", 600)
 
 
 def fast_images(run: Run) -> None:
@@ -97,12 +97,12 @@ def fast_images(run: Run) -> None:
 
 def boxes(run: Run) -> None:
     """Pictures through a small detector, decoded whole."""
-    pictures(run, "boxes", "boxes", "exact", 400)
+    pictures(run, "boxes", "boxes", "exact", 600)
 
 
 def fast_boxes(run: Run) -> None:
     """The same, large pictures decoded at a part of their size."""
-    pictures(run, "fast-boxes", "boxes", "fast", 600)
+    pictures(run, "fast-boxes", "boxes", "fast", 800)
 
 
 def nothing(run: Run) -> None:

@@ -15,6 +15,8 @@ _FAR_BEHIND = 8
 _IN_LINE = 4
 """Waves in the line at once, roughly: a record waits for so many."""
 _LEAST = 32
+_FIRST = 256
+"""Texts of the first wave; of pictures it has the least, for it would hold seconds of work."""
 _TOGETHER_S = 0.01
 """Waves of one transaction leave at once: they count as one."""
 
@@ -48,7 +50,7 @@ class Pace:
             self._target = min(_TARGET_S, max_latency / _IN_LINE)
         self._behind = _BEHIND_S if lengths_differ else _TARGET_S
         self._lock = Lock()
-        self._records = min(256, most)
+        self._records = min(_FIRST if lengths_differ else _LEAST, most)
         self._last: float | None = None
         self._together = 0
 

@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.pipeline.pace import Pace
+from streamer.config.topology import WaveLimits
+from streamer.pipeline.pace import Pace, pace_of
 
 
 def after(waves, *, most=4096, max_latency=None, behind=0, lengths_differ=True):
@@ -54,3 +55,9 @@ def test_a_wave_takes_its_share_of_the_longest_time_a_record_may_take():
 )
 def test_a_wave_holds_something_and_never_more_than_allowed(waves, most):
     assert min(32, most) <= after(waves, most=most) <= most
+
+
+def test_the_first_wave_of_pictures_is_small():
+    assert pace_of(WaveLimits(), "image").records == 32
+    assert pace_of(WaveLimits(max_records=8), "image").records == 8
+    assert pace_of(WaveLimits(), "text").records == 256
