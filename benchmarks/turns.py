@@ -20,9 +20,6 @@ from benchmarks.kafka import Arrivals, Kafka
 from benchmarks.results import Figures, Results, Turn, load
 from benchmarks.systems import Child, System, cpu_s
 
-_STEADY = 1 / 6, 3 / 4
-"""The part of the answers in which rates are taken: at its end as much is in the line as when it
-begins. A line that runs dry is faster: what is read and decoded ahead need not be any more."""
 _LOOK_EVERY_S = 0.5
 _ALONE_S = 240.0
 FAILURES = (TimeoutError, KafkaException, KafkaError, subprocess.SubprocessError)
@@ -112,7 +109,7 @@ class Measured:
     def figures(self) -> Turn:
         """Give what goes into the table."""
         return {
-            "rate": self.arrivals.part(*_STEADY),
+            "rate": self.arrivals.rate(),
             "cpu_ms": self._cpu * self._each,
             "broker_cpu_ms": self._broker_cpu * self._each,
             "memory_mib": max(self.sizes, default=0) / 2**20,
