@@ -4,12 +4,12 @@ import os
 import signal
 import threading
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 
 from streamer.embedded import KAFKA_VERSION, EmbeddedKafka, class_path
+from streamer.runtime import on_signals
 
 _LOOK_EVERY_S = 0.5
 
@@ -48,14 +48,13 @@ def _fetch() -> None:
 def _serve(kafka: EmbeddedKafka) -> None:
     stopping = threading.Event()
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
+    def stop(_number: int) -> None:
         if stopping.is_set():
             # Asked twice: leave now. Kafka follows as soon as this process is gone.
             os._exit(1)
         stopping.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
+    on_signals(stop, signal.SIGINT, signal.SIGTERM)
     with kafka:
         typer.echo(f"ready {kafka.bootstrap_servers}")
         while not stopping.wait(_LOOK_EVERY_S):

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, current_thread, main_thread
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -37,7 +36,7 @@ from streamer.pipeline.room import room_findings
 from streamer.pipeline.serving import Serving
 from streamer.pipeline.startup import champions, gone_back, open_serving, trial_of_deployed
 from streamer.pipeline.topics import prepare_topics, topic_findings
-from streamer.runtime import give_back_memory, steady_memory
+from streamer.runtime import give_back_memory, on_signals, steady_memory
 from streamer.telemetry import Metrics
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class Daemon:
         self._settings = settings
         self._log = structlog.get_logger("daemon")
         self._stopping = Event()
-        self._signals = 0
+        self._signalled = False
         self._process = uuid4().hex
         self._started = False
         self.metrics = Metrics()
@@ -237,16 +236,14 @@ class Daemon:
     def _listen_to_signals(self) -> None:
         if current_thread() is not main_thread():
             return
+        on_signals(self._heard, signal.SIGINT, signal.SIGTERM)
 
-        def heard(number: int, frame: FrameType | None) -> None:
-            del frame
-            self._signals += 1
-            if self._signals > 1:
-                os._exit(128 + number)
-            self._stopping.set()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, heard)
+    def _heard(self, number: int) -> None:
+        """End in order; told twice, at once."""
+        if self._signalled:
+            os._exit(128 + number)
+        self._signalled = True
+        self._stopping.set()
 
     def started(self) -> tuple[bool, str]:
         """Whether models are warm and the groups are being joined."""

@@ -22,10 +22,12 @@ from streamer.retraining.lease import Held
 from streamer.retraining.plan import Plan, planned
 from streamer.retraining.work import Work
 from streamer.retraining.workshop import NotNowError
+from streamer.runtime import on_signals
 from streamer.telemetry.retraining import RetrainingMetrics
 
 _LOOK_EVERY_S = 1.0
 _WAIT_S = 5.0
+_ASKING = (signal.SIGUSR1,) if hasattr(signal, "SIGUSR1") else ()
 
 
 class StoppedError(StreamerError):
@@ -186,9 +188,13 @@ def run_sidecar(path: Path, settings: Settings, *, now: bool = False, once: bool
     plan = planned(path, settings)
     os.nice(plan.file.budget.niceness)
     sidecar = Sidecar(plan, settings, now=now, once=once)
-    signal.signal(signal.SIGTERM, lambda *_: sidecar.stop())
-    signal.signal(signal.SIGINT, lambda *_: sidecar.stop())
-    if hasattr(signal, "SIGUSR1"):
-        signal.signal(signal.SIGUSR1, lambda *_: sidecar.ask())
+
+    def heard(number: int) -> None:
+        if number in _ASKING:
+            sidecar.ask()
+        else:
+            sidecar.stop()
+
+    on_signals(heard, signal.SIGTERM, signal.SIGINT, *_ASKING)
     sidecar.serve()
     return 0

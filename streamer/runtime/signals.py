@@ -1,7 +1,9 @@
 """Signals as items of a queue: a handler that raises, or takes a lock, may do so anywhere."""
 
 import signal
+from collections.abc import Callable
 from queue import SimpleQueue
+from threading import Thread
 from types import FrameType
 
 
@@ -20,3 +22,17 @@ def queued_signals(*numbers: signal.Signals) -> SimpleQueue[int]:
     for number in numbers:
         signal.signal(number, put)
     return found
+
+
+def on_signals(told: Callable[[int], None], *numbers: signal.Signals) -> None:
+    """Have a thread told of each signal from now on: unlike a handler, it may wait for a lock.
+
+    To be called in the main thread.
+    """
+    found = queued_signals(*numbers)
+
+    def tell() -> None:
+        while True:
+            told(found.get())
+
+    Thread(target=tell, name="signals", daemon=True).start()

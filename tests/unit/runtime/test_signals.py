@@ -1,9 +1,10 @@
 import signal
-from queue import Empty
+from queue import Empty, SimpleQueue
+from threading import Lock
 
 import pytest
 
-from streamer.runtime import queued_signals
+from streamer.runtime import on_signals, queued_signals
 
 
 @pytest.fixture(autouse=True)
@@ -30,3 +31,18 @@ def test_a_signal_ends_the_wait_for_it():
     found = queued_signals(signal.SIGALRM)
     signal.setitimer(signal.ITIMER_REAL, 0.05)
     assert found.get(timeout=30) == signal.SIGALRM
+
+
+def test_who_is_told_may_wait_for_a_lock_that_the_interrupted_code_holds():
+    lock, told = Lock(), SimpleQueue()
+
+    def tell(number):
+        with lock:
+            told.put(number)
+
+    on_signals(tell, signal.SIGALRM)
+    with lock:
+        signal.raise_signal(signal.SIGALRM)
+    assert told.get(timeout=30) == signal.SIGALRM
+    signal.raise_signal(signal.SIGALRM)
+    assert told.get(timeout=30) == signal.SIGALRM

@@ -1,0 +1,42 @@
+import signal
+from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
+
+import pytest
+
+from streamer.config import Settings
+from streamer.retraining import sidecar
+
+
+class _Told:
+    """Stands for a sidecar; notes what signals ask of it."""
+
+    def __init__(self) -> None:
+        self.asked, self.stopped = Event(), Event()
+        self.ask, self.stop = self.asked.set, self.stopped.set
+
+    def serve(self) -> None:
+        signal.raise_signal(signal.SIGUSR1)
+        assert self.asked.wait(30)
+        assert not self.stopped.is_set()
+        signal.raise_signal(signal.SIGTERM)
+        assert self.stopped.wait(30)
+
+
+@pytest.fixture(autouse=True)
+def as_before():
+    before = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    }
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_signals_ask_for_a_run_and_end_it(monkeypatch):
+    plan = SimpleNamespace(file=SimpleNamespace(budget=SimpleNamespace(niceness=0)))
+    monkeypatch.setattr(sidecar, "planned", lambda _path, _settings: plan)
+    monkeypatch.setattr(sidecar, "Sidecar", lambda *_parts, **_choices: _Told())
+    assert sidecar.run_sidecar(Path("retrain.yaml"), Settings()) == 0
