@@ -94,6 +94,16 @@ def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
     return reason.removeprefix("Skipped: ")
 
 
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """Give the signals back that a test's program takes."""
+    names = ("SIGINT", "SIGTERM", "SIGALRM", "SIGUSR1")
+    taken = {number: signal.getsignal(number) for number in map(signal.Signals.__getitem__, names)}
+    yield
+    for number, handler in taken.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture(scope="session")
 def assets() -> Path:
     """Folder of real models and labelled data; tests that need it are skipped where it is not."""

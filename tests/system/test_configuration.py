@@ -1,6 +1,5 @@
 """Wrong configuration: exit code 2 and a readable word, or a daemon that says what it waits for."""
 
-import signal
 import socket
 import sys
 
@@ -61,15 +60,6 @@ WRONG = {
         ["wrong.yaml", "source.kafka.fetch_maximum"],
     ),
 }
-
-
-@pytest.fixture
-def signals():
-    """Give the signals back that the daemon takes."""
-    taken = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in taken.items():
-        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("name", WRONG)

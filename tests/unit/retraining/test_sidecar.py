@@ -8,6 +8,8 @@ import pytest
 from streamer.config import Settings
 from streamer.retraining import sidecar
 
+pytestmark = pytest.mark.usefixtures("signals")
+
 
 class _Told:
     """Stands for a sidecar; notes what signals ask of it."""
@@ -22,17 +24,6 @@ class _Told:
         assert not self.stopped.is_set()
         signal.raise_signal(signal.SIGTERM)
         assert self.stopped.wait(30)
-
-
-@pytest.fixture(autouse=True)
-def as_before():
-    before = {
-        number: signal.getsignal(number)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-    }
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def test_signals_ask_for_a_run_and_end_it(monkeypatch):

@@ -6,16 +6,7 @@ import pytest
 
 from streamer.runtime import on_signals, queued_signals
 
-
-@pytest.fixture(autouse=True)
-def as_before():
-    before = {
-        number: signal.getsignal(number)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
-    }
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("signals")
 
 
 def test_signals_are_queued_and_raise_nothing():
