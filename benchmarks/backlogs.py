@@ -58,7 +58,7 @@ def text(run: Run) -> None:
         systems[2:2] = eight
     raw = ("raw_text", model, str(count))
     figures = backlogs(run, "text", systems, inputs.texts(count), raw)
-    _beside(figures, systems, "streamer", 0.9, 1.5)
+    _beside(figures, systems, "streamer")
     best = _best_peer(figures, systems)
     for name in ("streamer int8", "streamer int8, librdkafka"):
         ratios = figures.ratios(name, best, "rate")
@@ -82,7 +82,7 @@ def pictures(run: Run, name: str, work: str, decode: str, records: int) -> None:
     raw = ("raw_images", f"{work}-{decode}", model, str(count))
     figures = backlogs(run, name, systems, inputs.pictures(count), raw)
     for one in ("streamer", "streamer, librdkafka"):
-        _beside(figures, systems, one, 0.9, 1.5)
+        _beside(figures, systems, one)
 
 
 def images(run: Run) -> None:
@@ -194,12 +194,12 @@ def _best_peer(figures: Figures, systems: list[System]) -> str:
     return max(rates, key=lambda name: rates[name], default="")
 
 
-def _beside(figures: Figures, systems: list[System], own: str, raw: float, peer: float) -> None:
+def _beside(figures: Figures, systems: list[System], own: str) -> None:
     """Note the ratios that are asked for of one of our own."""
-    figures.ask(f"{own} ÷ raw", figures.ratios(own, "raw", "rate"), f">= {raw}")
+    figures.ask(f"{own} ÷ raw", figures.ratios(own, "raw", "rate"), ">= 0.9")
     best = _best_peer(figures, systems)
     ratios = figures.ratios(own, best, "rate")
-    figures.ask(f"{own} ÷ best peer ({best})", ratios, f">= {peer}")
+    figures.ask(f"{own} ÷ best peer ({best})", ratios, ">= 1.5")
     for one in systems:
         if one.role == "peer" and one.name != best:
             figures.notes[f"{own} ÷ {one.name}"] = [

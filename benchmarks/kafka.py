@@ -44,8 +44,8 @@ class Arrivals:
     def _pause(self, begin: float, end: float) -> int:
         """Find the answer before the longest pause between two shares of the answers."""
         last = len(self.times) - 1
-        within = range(int(begin * last), max(int(end * last), 1))
-        return max(within, key=lambda at: self.times[at + 1] - self.times[at], default=0)
+        within = range(int(begin * last), int(end * last))
+        return max(within, key=lambda at: self.times[at + 1] - self.times[at], default=within.start)
 
     def _between(self, first: int, last: int) -> float:
         return (last - first) / max(self.times[last] - self.times[first], _LEAST_S)

@@ -28,3 +28,8 @@ def test_what_fills_the_line_and_what_is_left_in_it_do_not_count():
     slow, steady, fast = waves(4, 50, 1), waves(1, 50, 16), waves(0.2, 50, 3)
     times = [*slow, *(4 + time for time in steady), *(20 + time for time in fast)]
     assert Arrivals(times).rate() == pytest.approx(50, rel=0.01)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_few_answers_are_no_error(count):
+    assert Arrivals([float(number) for number in range(count)]).rate() >= 0
