@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 # malloc.h of glibc; see mallopt(3).
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-_LARGE_BYTES = 32 * 2**20
-"""The most that glibc takes for the size from which a block is the system's own."""
-_SPARE_BYTES = 64 * 2**20
+_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
+_SPARE_BYTES = 128 * 2**20
+"""Room for what is decoded at once: three pictures of 12 megapixels. With half as much, pages came
+and went with every large one: 1.2 ms more of the processor for each of pictures of 0.1 to 12."""
 _COLLECT_AFTER = (50_000, 20, 20)
 """Objects between two searches for cycles. A wave holds some ten thousand, none of them in a cycle:
 by Python's own 700, they are looked through over and over, for a quarter of the line's time."""
@@ -23,6 +23,7 @@ def steady_memory() -> None:
     pictures of changing sizes that is memory which never settles. One arena keeps it level. To take
     large blocks from the system each time and give them straight back does so too, but then every
     page of every picture is faulted in anew: a quarter of the processor time of a small classifier.
+    So no block is the system's own, however large, and `give_back_memory` returns what is free.
     Elsewhere than on glibc nothing is done. Python, for its part, looks for cycles among objects
     more rarely.
     """
@@ -30,7 +31,7 @@ def steady_memory() -> None:
     mallopt = _of_libc("mallopt")
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, 1)
-        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        mallopt(_M_MMAP_MAX, 0)
         mallopt(_M_TRIM_THRESHOLD, _SPARE_BYTES)
 
 
