@@ -1,7 +1,6 @@
 """Predictions as records: JSON, a format with a schema, or CloudEvents."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import msgspec
 
@@ -9,9 +8,26 @@ from streamer.config.topology import Topology
 from streamer.encode.letter import dead_letter, smaller
 from streamer.errors import EncodeError
 from streamer.formats import EVENT_TYPE, Writing, enveloped, time_of
-from streamer.records import Item, OutRecord, Record, Rejection, TopicPartition, Wave
+from streamer.records import Answer, Item, OutRecord, Record, Rejection, TopicPartition, Wave
 
 _TOPOLOGY_HEADER = "streamer.topology"
+
+
+class _Source(msgspec.Struct, frozen=True, gc=False):
+    """Which record is answered."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+
+
+class _Prediction(msgspec.Struct, frozen=True, gc=False):
+    """A prediction as it is written, member by member."""
+
+    source: _Source
+    topology: str
+    predictions: dict[str, Answer]
 
 
 class Encoder:
@@ -35,26 +51,13 @@ class Encoder:
             EncodeError: an answer holds something that JSON has no word for.
         """
         record = item.record
-        content: dict[str, Any] = {
-            "source": {
-                "topic": record.topic,
-                "partition": record.partition,
-                "offset": record.offset,
-                "timestamp": record.timestamp,
-            },
-            "topology": self._name,
-            "predictions": {
-                step: {
-                    "task": answer.task,
-                    "model": answer.model,
-                    "version": answer.version,
-                    "output": answer.output,
-                }
-                for step, answer in item.answers.items()
-            },
-        }
+        source = _Source(record.topic, record.partition, record.offset, record.timestamp)
+        content = _Prediction(source, self._name, item.answers)
         try:
-            value = self._writing.value(content) if self._writing else self._json.encode(content)
+            if self._writing is None:
+                value = self._json.encode(content)
+            else:
+                value = self._writing.value(msgspec.to_builtins(content))
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             message = f"the answer cannot be written as JSON: {error}"
             raise EncodeError(message, reason="not-encodable") from error

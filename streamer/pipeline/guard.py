@@ -33,8 +33,9 @@ class Guard:
         for wave in waves:
             trials = [chosen for chosen in chosen_of(wave) if chosen.candidate is not None]
             for item in wave.items:
-                if not any(chosen.of(item) is chosen.candidate for chosen in trials):
-                    self._count(item)
+                if trials and any(chosen.of(item) is chosen.candidate for chosen in trials):
+                    continue
+                self._count(item)
             yield wave
 
     def _count(self, item: Item) -> None:

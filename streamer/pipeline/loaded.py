@@ -82,6 +82,7 @@ class ModelVersion:
     Waves that run with the version hold it; `close` waits until the last of them has left.
 
     Attributes:
+        name: the manifest's, as is `version_name`.
         input_bytes: what the inputs made of one record take at the most, roughly.
         longest_edge: the longest side that a picture is resized to; None where it stays as it is.
         probe: whether answers depend on their batch.
@@ -93,6 +94,8 @@ class ModelVersion:
         self, version: Version, ref: ModelRef, sessions: SessionsOf = open_sessions
     ) -> None:
         self.version = version
+        self.name = version.manifest.name
+        self.version_name = version.manifest.version
         self.sessions = sessions(version, ref)
         fed = self.sessions[0].manifest
         self.preprocessor: Preprocessor = preprocessor_for(fed, version.folder)
@@ -111,16 +114,6 @@ class ModelVersion:
         self._held = Condition()
         self._alone = self._opened_alone(sessions)
         self._seats = Seats(self.sessions, version.manifest.name, self._alone)
-
-    @property
-    def name(self) -> str:
-        """The manifest's name."""
-        return self.version.manifest.name
-
-    @property
-    def version_name(self) -> str:
-        """The manifest's version."""
-        return self.version.manifest.version
 
     @property
     def copies(self) -> int:
@@ -236,15 +229,16 @@ class ModelVersion:
             ConfigError: the outputs are not what the task needs.
         """
         key = (task, threshold, top_k)
-        if key not in self._interpreters:
-            self._interpreters[key] = interpreter_for(
+        found = self._interpreters.get(key)
+        if found is None:
+            found = self._interpreters[key] = interpreter_for(
                 self.version.manifest,
                 task,
                 folder=self.version.folder,
                 threshold=threshold,
                 top_k=top_k,
             )
-        return self._interpreters[key]
+        return found
 
     def submit(self, work: Callable[[Session], Result]) -> Future[Result]:
         """Run work with a session as soon as one is free."""

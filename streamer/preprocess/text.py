@@ -120,24 +120,25 @@ class StringPreprocessor:
 
     def prepare(self, samples: Sequence[Sample]) -> list[list[ModelInput] | RecordError]:
         """Make one part of a text, two of a pair."""
-        prepared: list[list[ModelInput] | RecordError] = []
-        for sample in samples:
-            parts = written_parts(sample, pair=False, prefix=self._spec.prefix)
-            prepared.append(
-                [self._input(str(part)) for part in parts] if isinstance(parts, list) else parts
-            )
-        return prepared
+        written = [written_parts(one, pair=False, prefix=self._spec.prefix) for one in samples]
+        texts = [str(part) for parts in written if isinstance(parts, list) for part in parts]
+        if self._spec.lowercase:
+            texts = [text.lower() for text in texts]
+        # One array for all, whose rows are the inputs: an array each takes longer than the rest.
+        rows = zip(texts, np.array(texts, dtype=object).reshape(-1, 1), strict=True)
+        return [
+            [self._input(*next(rows)) for _ in parts] if isinstance(parts, list) else parts
+            for parts in written
+        ]
 
-    def _input(self, text: str) -> ModelInput:
-        text = text.lower() if self._spec.lowercase else text
-        array = np.array([text], dtype=object)
+    def _input(self, text: str, row: NDArray[Any]) -> ModelInput:
         # How the graph splits the text is unknown; a word is about a token.
-        return ModelInput(dict.fromkeys(self._spec.tensors, array), cost=text.count(" ") + 1)
+        return ModelInput(dict.fromkeys(self._spec.tensors, row), cost=text.count(" ") + 1)
 
     def collate(self, inputs: Sequence[ModelInput]) -> dict[str, NDArray[Any]]:
         """Give each string tensor as [N, 1]."""
         batch = {
-            tensor: np.stack([item.arrays[tensor] for item in inputs])
+            tensor: np.concatenate([item.arrays[tensor] for item in inputs]).reshape(-1, 1)
             for tensor in self._spec.tensors
         }
         return {**batch, **self._constants}

@@ -34,7 +34,10 @@ class Rejection:
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """What one step says of one record; `output` has the shape of the task's output."""
+    """What one step says of one record; `output` has the shape of the task's output.
+
+    It is written so, member by member, into the prediction.
+    """
 
     task: str
     model: str
