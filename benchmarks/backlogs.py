@@ -13,8 +13,9 @@ from streamer.demo import models as demo_models
 
 SIGNS = Path(next(iter(demo_models.__path__))) / "signs" / "1"
 _EXACTLY = {"delivery": "exactly-once"}
-_LARGE_WAVES = 16384
 _LITTLE, _MUCH = 10_000, 1_000_000
+_PICTURES = 1500
+"""As many as decoding runs ahead of the model by, several times."""
 _OFTEN = 5
 """Small backlogs for each large one: a second each is too short to be told from noise."""
 _MIB = 2**20
@@ -66,14 +67,14 @@ def text(run: Run) -> None:
     figures.ask("int8 ÷ fp32", figures.ratios("streamer int8", "streamer", "rate"), ">= 1")
 
 
-def pictures(run: Run, name: str, work: str, decode: str, records: int) -> None:
+def pictures(run: Run, name: str, work: str, decode: str) -> None:
     """JPEGs of 0.1 to 12 megapixels, through a model, decoded in one way."""
     classes = work == "classes"
     model = run.model("mobilenet") if classes else str(SIGNS)
     task = "image-classification" if classes else "object-detection"
     described = topology("image", model, task)
     described["source"]["images"] = {"decode": decode}
-    count = run.count(records)
+    count = run.count(_PICTURES)
     systems = [
         Streamer("streamer", described, **_EXACTLY),
         Streamer("streamer, librdkafka", described, client="librdkafka", **_EXACTLY),
@@ -87,27 +88,27 @@ def pictures(run: Run, name: str, work: str, decode: str, records: int) -> None:
 
 def images(run: Run) -> None:
     """Pictures through a MobileNet, decoded whole."""
-    pictures(run, "images", "classes", "exact", 600)
+    pictures(run, "images", "classes", "exact")
 
 
 def fast_images(run: Run) -> None:
     """The same, large pictures decoded at a part of their size."""
-    pictures(run, "fast-images", "classes", "fast", 800)
+    pictures(run, "fast-images", "classes", "fast")
 
 
 def boxes(run: Run) -> None:
     """Pictures through a small detector, decoded whole."""
-    pictures(run, "boxes", "boxes", "exact", 600)
+    pictures(run, "boxes", "boxes", "exact")
 
 
 def fast_boxes(run: Run) -> None:
     """The same, large pictures decoded at a part of their size."""
-    pictures(run, "fast-boxes", "boxes", "fast", 800)
+    pictures(run, "fast-boxes", "boxes", "fast")
 
 
 def nothing(run: Run) -> None:
     """A model of no cost, beside the loop of either client."""
-    described = {**nothing_of(run), "wave": {"max_records": _LARGE_WAVES}}
+    described = nothing_of(run)
     systems = [
         Script("bare loop", "bare.py", role="floor"),
         Streamer("streamer at-least-once", described),

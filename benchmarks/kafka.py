@@ -15,6 +15,8 @@ from streamer.embedded import EmbeddedKafka
 
 _MAX_BYTES = 16 * 2**20
 _QUIET_S = 0.1
+_LOOK_EVERY_S = 0.5
+"""How often the broker is asked whether all answers are there: it shares the processor."""
 _STALL_S = 45.0
 """A system of which nothing has come for so long has failed."""
 _LEAST_S = 0.001
@@ -154,7 +156,7 @@ class Kafka:
         try:
             while (found := consumer.get_watermark_offsets(Partition(topic, 0), 30)[1]) < count:
                 patience.look(found)
-                time.sleep(_QUIET_S)
+                time.sleep(_LOOK_EVERY_S)
             answered()
             consumer.assign([Partition(topic, 0, OFFSET_BEGINNING)])
             while len(times) < count:

@@ -44,5 +44,6 @@ def test_what_is_free_between_blocks_in_use_goes_back_to_the_system():
 
 @pytest.mark.skipif(not GLIBC, reason="platform: only glibc keeps memory so")
 def test_memory_of_a_large_picture_is_used_again_without_new_pages():
-    done = subprocess.run([sys.executable, "-c", AGAIN], check=True, capture_output=True, text=True)
+    command = [sys.executable, "-c", AGAIN]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - ours
     assert int(done.stdout) < 36_000_000 // 4096
