@@ -212,6 +212,8 @@ class Source:
     def _poll(self, timeout: float, *, gather: bool = True) -> None:
         self.moved_at = self._clock()
         before = self._assignment.epochs()
+        if gather:  # here and not at the end: a wave may have been cut since, and there is room
+            self._pause(set(before) if self._gatherer.full else set())
         polled = self._polled(timeout)
         after = self._assignment.epochs()
         self._settled &= set(after)
@@ -234,7 +236,6 @@ class Source:
                 self._note_position(partition, epoch)
         if gather:
             self._note_positions(after)
-            self._pause(set(after) if self._gatherer.full else set())
 
     def _polled(self, timeout: float) -> Mapping[TopicPartition, list[Record]]:
         try:

@@ -36,6 +36,15 @@ def test_a_full_line_pauses_and_polls_go_on(world):
     assert world.events.pauses == [1, 0]
 
 
+def test_a_wave_that_is_cut_makes_room_for_the_next_poll():
+    """A poll of paused partitions waits for nothing, a tenth of a second for each wave."""
+    world = World(most=4)  # as many as a poll gives
+    world.consumer.script = [lambda: world.consumer.assign(P0)]
+    world.run(4)
+    assert world.seen == list(range(10))
+    assert world.events.pauses == []
+
+
 def test_memory_that_is_taken_holds_waves_back():
     world = World(budget=450, most=2)
     world.consumer.script = [lambda: world.consumer.assign(P0)]
