@@ -29,6 +29,9 @@ from streamer.runtime import Budget, Channel, Closed, Stage, run_line
 _RECORD_OVERHEAD_BYTES = 2048
 """What a record takes in objects beside its bytes: measured about 1.5 kB for a short text."""
 _TRANSACTION_GRACE_S = 30.0
+_AHEAD = 2
+"""Waves in the works beside the one of each step: one that is decoded, and one that waits decoded
+for its turn. More would only wait: as long as nobody is idle, they are memory and delay."""
 
 
 class Line:
@@ -69,6 +72,8 @@ class Line:
         self._exactly_once: ExactlyOnce | None = None
         self._stages: list[Any] = []
         self._left_at = monotonic()
+        self._begun = 0
+        self._worked_off = 0
         self._thread = Thread(target=self._run, name=f"consume-{topology.name}", daemon=True)
 
     def start(self) -> None:
@@ -136,6 +141,7 @@ class Line:
                 for wave in source.waves(lambda: self._has_room(feed), self._wants_end):
                     if self._traces is not None:
                         self._traces.begin(wave)
+                    self._begun += 1
                     feed.put(self.assembly.enter(wave))
             feed.close()
             source.linger(self._drained.is_set, abandoned=self._at_once.is_set)
@@ -147,7 +153,9 @@ class Line:
         self._raise_stage_errors()
 
     def _has_room(self, feed: Channel[Wave]) -> bool:
-        return feed.has_room() and not self.assembly.models.held_back
+        in_work = self._begun - self._worked_off
+        enough = in_work >= len(self.assembly.steps) + _AHEAD
+        return feed.has_room() and not enough and not self.assembly.models.held_back
 
     def _wants_end(self) -> bool:
         return self._stopping.is_set() or any(stage.error for stage in self._stages)
@@ -213,8 +221,13 @@ class Line:
     def _encoding(
         self, encoder: Encoder, guard: Guard
     ) -> Callable[[Iterable[Wave]], Iterator[Wave]]:
+        def worked_off(waves: Iterable[Wave]) -> Iterator[Wave]:
+            for wave in waves:
+                self._worked_off += 1
+                yield wave
+
         def encoded(waves: Iterable[Wave]) -> Iterator[Wave]:
-            found = encoder.encoded(guard.checked(waves))
+            found = encoder.encoded(guard.checked(worked_off(waves)))
             return found if self._traces is None else map(self._traces.sending, found)
 
         return encoded
