@@ -7,7 +7,7 @@ import structlog
 
 from streamer.broker import Sent, Writer, backoff
 from streamer.errors import BrokerError
-from streamer.publish.outlet import Outlet, RefusedError, trouble
+from streamer.publish.outlet import Outlet, RefusedError
 from streamer.publish.ports import Gate
 from streamer.records import Item, TopicPartition, Wave
 
@@ -80,8 +80,7 @@ class AtLeastOnce:
         }
         items = [item for part in mine.values() for item in part.items if id(item) not in done]
         try:
-            sent = self._outlet.deliver(self._producer, items)
-            error = trouble(sent)
+            sent, error = self._outlet.deliver(self._producer, items)
             if error is not None:
                 done |= self._acknowledged(sent)
         except BrokerError as found:

@@ -14,7 +14,7 @@ import structlog
 
 from streamer.broker import Note, Writer, backoff, no_note
 from streamer.errors import BrokerError
-from streamer.publish.outlet import Outlet, RefusedError, trouble
+from streamer.publish.outlet import Outlet, RefusedError
 from streamer.publish.ports import Gate
 from streamer.records import Membership, Slice, TopicPartition, Wave
 
@@ -138,7 +138,7 @@ class ExactlyOnce:
         self.open_since = monotonic()
         try:
             self._producer.begin()
-            error = trouble(self._outlet.deliver(self._producer, items))
+            _, error = self._outlet.deliver(self._producer, items)
             if error is not None:
                 raise error
             self._producer.commit(positions, group, self._note)

@@ -51,11 +51,16 @@ class Outlet:
         """Suspect nobody of the items that come now."""
         self._suspects.clear()
 
-    def deliver(self, producer: Writer, items: Sequence[Item]) -> list[tuple[Item, Sent]]:
+    def deliver(
+        self, producer: Writer, items: Sequence[Item]
+    ) -> tuple[list[tuple[Item, Sent]], BrokerError | None]:
         """Send the outputs of items in order, and wait for what becomes of them.
 
         Ends behind the first group that fails: a producer is of no use after a failure. Items at
         fault have a dead letter, or a smaller one, as their output when this returns.
+
+        Returns:
+            What was sent, and why not all of it is written; None if it is.
 
         Raises:
             BrokerError: an output topic is missing, or takes not even a bare dead letter.
@@ -73,8 +78,8 @@ class Outlet:
             ]
             if failures:
                 self._blame([(i, f) for i, f in failures if isinstance(f, RecordError)])
-                break
-        return sent
+                return sent, _worst([failure for _, failure in failures])
+        return sent, None
 
     def _append(
         self, producer: Writer, items: Sequence[Item], sent: list[tuple[Item, Sent]]
@@ -154,12 +159,12 @@ class RefusedError(BrokerError):
     """Records were refused for their own sake; what is left can be sent at once."""
 
 
-def trouble(sent: Sequence[tuple[Item, Sent]]) -> BrokerError | None:
-    """Say why not all of what was sent is written; None if it is.
+def _worst(failures: Sequence[BrokerError | RecordError]) -> BrokerError:
+    """Choose what to act on: what no further try gets over, then refusals, which explain the rest.
 
-    What no further try can get over goes first; then refusals, which explain the rest.
+    Args:
+        failures: of records; one at least.
     """
-    failures = [failure for _, pending in sent if (failure := pending.failure) is not None]
     refused = [failure for failure in failures if isinstance(failure, RecordError)]
     broken = [failure for failure in failures if isinstance(failure, BrokerError)]
     for failure in broken:
@@ -168,7 +173,7 @@ def trouble(sent: Sequence[tuple[Item, Sent]]) -> BrokerError | None:
     if refused:
         message = f"{len(refused)} records were refused, as: {refused[0]}"
         return RefusedError(message, retriable=True)
-    return broken[0] if broken else None
+    return broken[0]
 
 
 def size_bytes(output: OutRecord) -> int:
