@@ -10,9 +10,9 @@ from kafka.structs import ConsumerGroupMetadata
 from streamer.broker.admin import group_members
 from streamer.broker.connection import check_kinds, check_names, client_settings, merged
 from streamer.broker.failures import broker_error
+from streamer.broker.fetched import read_into_ours, unpark
 from streamer.broker.joins import JOIN_S, Assignor, Joins, Ownership, RevocationListener
 from streamer.broker.offsets import Note, no_note, offsets_of
-from streamer.broker.polled import record_of, unpark
 from streamer.broker.ports import MissingPositionsError, OutOfRangeError
 from streamer.config.settings import KafkaSettings
 from streamer.errors import BrokerError
@@ -78,6 +78,7 @@ class GroupConsumer:
         self._kafka = kafka
         try:
             self._client = KafkaConsumer(**settings)
+            read_into_ours(self._client)
             patience = kafka.session_timeout + kafka.heartbeat_interval + _JOIN_SLACK_S
             self._joins = Joins(self._client, ownership, patience)
             listener = RevocationListener(self._client, ownership, self._joins, revoke_timeout)
@@ -109,10 +110,7 @@ class GroupConsumer:
             raise broker_error(error, "reading") from error
         finally:
             self._joins.notice()
-        return {
-            TopicPartition(*partition): [record_of(found) for found in records]
-            for partition, records in polled.items()
-        }
+        return {TopicPartition(*partition): records for partition, records in polled.items()}
 
     def position(self, partition: TopicPartition) -> int | None:
         """Give the offset read next; None while it is not known or the partition is gone."""

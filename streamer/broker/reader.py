@@ -8,7 +8,7 @@ from kafka import TopicPartition as ClientPartition
 
 from streamer.broker.connection import client_settings
 from streamer.broker.failures import broker_error
-from streamer.broker.polled import record_of
+from streamer.broker.fetched import read_into_ours
 from streamer.config.settings import KafkaSettings
 from streamer.errors import BrokerError
 from streamer.records import Record, TopicPartition
@@ -29,6 +29,7 @@ class Reader:
                 max_partition_fetch_bytes=16 * 2**20,
                 allow_auto_create_topics=False,
             )
+            read_into_ours(self._client)
         except errors.KafkaError as error:
             raise broker_error(error, "opening the reader") from error
 
@@ -108,12 +109,11 @@ class Reader:
     def poll(self, timeout: float) -> Iterator[Record]:
         """Yield what is there, waiting at most `timeout` seconds for something."""
         try:
-            polled: dict[Any, Any] = self._client.poll(timeout_ms=int(timeout * 1000))
+            polled: dict[Any, list[Record]] = self._client.poll(timeout_ms=int(timeout * 1000))
         except errors.KafkaError as error:
             raise broker_error(error, "reading") from error
         for records in polled.values():
-            for found in records:
-                yield record_of(found)
+            yield from records
 
     def close(self) -> None:
         """Close the connections."""

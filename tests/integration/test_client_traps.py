@@ -16,7 +16,7 @@ from support.topics import Sent
 from support.waiting import eventually
 
 from streamer.broker.closing import NetClient
-from streamer.broker.polled import unpark
+from streamer.broker.fetched import unpark
 
 
 @pytest.fixture
