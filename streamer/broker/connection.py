@@ -8,6 +8,7 @@ from typing import Any
 from streamer.broker.closing import NetClient
 from streamer.broker.doorway import RefusedError, enter
 from streamer.broker.oauth import token_provider
+from streamer.broker.sockets import DIRECT
 from streamer.config.settings import KafkaSettings
 from streamer.errors import BrokerError, ConfigError
 
@@ -21,6 +22,7 @@ def client_settings(kafka: KafkaSettings) -> dict[str, Any]:
         "bootstrap_servers": [server.strip() for server in kafka.bootstrap_servers.split(",")],
         "client_id": "streamer",
         "kafka_client": NetClient,
+        "proxy_url": DIRECT,
         "security_protocol": kafka.security_protocol,
         "request_timeout_ms": int(kafka.request_timeout * 1000),
         "bootstrap_timeout_ms": _BOOTSTRAP_TIMEOUT_MS,
