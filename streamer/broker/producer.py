@@ -19,7 +19,7 @@ from streamer.broker.failures import FENCED, RECORD_FAULTS, broker_error, produc
 from streamer.broker.offsets import Note, no_note, offsets_of
 from streamer.config.settings import KafkaSettings
 from streamer.errors import BrokerError, ConfigError, RecordError
-from streamer.records import OutRecord, TopicPartition
+from streamer.records import Headers, OutRecord, TopicPartition
 
 _BATCH_BYTES = 256 * 2**10
 _LINGER_MS = 5
@@ -62,6 +62,13 @@ class _Headers(list[tuple[str, bytes | None]]):
 
     def __bool__(self) -> bool:
         return False
+
+
+def _listed(headers: Headers) -> list[tuple[str, bytes | None]]:
+    """Write headers as the client takes them; it keeps nothing of the list."""
+    if any(value is None for _, value in headers):
+        return _Headers(headers)
+    return list(headers)
 
 
 class Pending:
@@ -149,6 +156,8 @@ class Producer:
         self._known: set[str] = set()
         self._places: dict[tuple[str, int], ClientPartition] = {}
         self._enlisted: set[ClientPartition] = set()
+        self._headers_of: Headers | None = None
+        self._headers = _listed(())
         try:
             self._client = KafkaProducer(**settings)
         except errors.KafkaError as error:
@@ -182,16 +191,13 @@ class Producer:
     def append(self, record: OutRecord, partition: int) -> Pending:
         """Put a record on its way; nothing is certain before `flush`, not even a refusal."""
         where = self._places.get((record.topic, partition)) or self._place(record.topic, partition)
-        headers = list(record.headers)
-        for _, value in headers:
-            if value is None:
-                headers = _Headers(headers)
-                break
+        if record.headers is not self._headers_of:  # most have the very same ones
+            self._headers, self._headers_of = _listed(record.headers), record.headers
         try:
             if where not in self._enlisted:
                 self._enlist(where)
             future, _, fresh, _ = self._client._accumulator.append(  # noqa: SLF001
-                where, record.timestamp, record.key, record.value, headers
+                where, record.timestamp, record.key, record.value, self._headers
             )
         except (errors.KafkaError, TypeError, ValueError, OverflowError) as error:
             return Pending(record, partition, None, error)

@@ -1,6 +1,7 @@
 """Predictions as records: JSON, a format with a schema, or CloudEvents."""
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 import msgspec
 
@@ -11,6 +12,9 @@ from streamer.formats import EVENT_TYPE, Writing, enveloped, time_of
 from streamer.records import Answer, Item, OutRecord, Record, Rejection, TopicPartition, Wave
 
 _TOPOLOGY_HEADER = "streamer.topology"
+
+_partition = lru_cache(maxsize=1024)(TopicPartition)
+"""One object for a partition, not one for each record: a named tuple takes long to make."""
 
 
 class _Source(msgspec.Struct, frozen=True, gc=False):
@@ -86,7 +90,7 @@ class Encoder:
             value=value,
             headers=(*carried, self._mark) if carried else self._marked,
             timestamp=record.timestamp if from_source else None,
-            source=TopicPartition(record.topic, record.partition),
+            source=_partition(record.topic, record.partition),
         )
 
     def _carries(self, name: str) -> bool:

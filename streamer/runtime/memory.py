@@ -11,9 +11,10 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 _SPARE_BYTES = 128 * 2**20
 """Room for what is decoded at once: three pictures of 12 megapixels. With half as much, pages came
 and went with every large one: 1.2 ms more of the processor for each of pictures of 0.1 to 12."""
-_COLLECT_AFTER = (50_000, 20, 20)
-"""Objects between two searches for cycles. A wave holds some ten thousand, none of them in a cycle:
-by Python's own 700, they are looked through over and over, for a quarter of the line's time."""
+_COLLECT_AFTER = (200_000, 20, 20)
+"""Objects more than at the last search for cycles. A wave holds some ten thousand, none of them in
+a cycle, and a full line some hundred thousand that come and go: by Python's own 700 they are looked
+through over and over, for a quarter of the line's time; by 50,000, for a sixteenth."""
 
 
 def steady_memory() -> None:

@@ -74,6 +74,7 @@ def producer(client):
     made._known = set()
     made._places = {}
     made._enlisted = set()
+    made._headers_of = None
     return made
 
 
