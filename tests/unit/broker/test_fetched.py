@@ -145,6 +145,20 @@ def test_what_a_transaction_aborted_is_not_read(committed):
     assert ours.next_fetch_offset == 5
 
 
+def test_an_empty_batch_that_compaction_left_of_a_marker_is_passed_by():
+    marker = bytearray(transaction([], base=1, producer=1, kind="commit")[:61])
+    marker[8:12] = (61 - 12).to_bytes(4, "big")
+    marker[57:61] = (0).to_bytes(4, "big")
+    kept = transaction([b"before"], base=0, producer=1)
+    after = transaction([b"after"], base=2, producer=1)
+    ours = fetched(
+        kept + bytes(marker) + after,
+        check_crcs=False,
+        isolation_level=IsolationLevel.READ_COMMITTED,
+    )
+    assert [record.value for record in ours.take()] == [b"before", b"after"]
+
+
 def test_a_wrong_checksum_is_told_after_what_came_before():
     good = written([(NOW, None, b"good", [])])
     bad = bytearray(written([(NOW, None, b"bad", [])], base=1))
