@@ -125,6 +125,8 @@ def test_volume(texts, pictures, topics, daemons, capsys):
                 for said in answer.json["predictions"].values()
             )
             assert max(labels.values()) - min(labels.values()) <= 1
+    if texts < ENOUGH:
+        return  # over before memory has settled
     with capsys.disabled():
         steps = [watch.seen_mb[len(watch.seen_mb) * tenth // 10] for tenth in range(10)]
         sys.stdout.write(
@@ -133,5 +135,4 @@ def test_volume(texts, pictures, topics, daemons, capsys):
             f"third; over time "
             f"{' '.join(f'{step:.0f}' for step in steps)}\n"
         )
-    if texts == ENOUGH:  # less is still warming up
-        assert watch.growth < 0.1
+    assert watch.growth < 0.1
