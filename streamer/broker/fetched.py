@@ -1,7 +1,7 @@
 """What kafka-python fetches, read straight into our records.
 
 For each record the client calls some twenty functions and makes three objects, the last of thirteen
-members: half of what a record without a model costs. Here a batch's records are read in one loop.
+members. Here a batch's records are read in one loop, in less than half of the time.
 """
 
 from collections.abc import Iterator
@@ -36,8 +36,7 @@ class FetchedRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
         """
         while (batch := records.next_batch()) is not None:
             if self.check_crcs and not batch.validate_crc():
-                message = f"the checksum of a batch of {tp.topic}/{tp.partition} is wrong"
-                raise errors.CorruptRecordError(message)
+                raise _damaged(tp, batch.base_offset)
             if batch.magic < _MAGIC:
                 yield from self._old(tp, batch)
                 continue
@@ -64,6 +63,8 @@ class FetchedRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
 
     def _old(self, tp: ClientPartition, batch: Any) -> Iterator[Record]:
         for found in batch:
+            if self.check_crcs and not found.validate_crc():
+                raise _damaged(tp, found.offset)
             self.next_fetch_offset = found.offset + 1
             yield Record(
                 tp.topic, tp.partition, found.offset, found.timestamp, found.key, found.value
@@ -111,6 +112,11 @@ def records_of(batch: Any, topic: str, partition: int) -> Iterator[Record]:
         )
     if at != len(data):
         raise _corrupt(topic, partition, base, f"{len(data) - at} bytes lie behind the last record")
+
+
+def _damaged(tp: ClientPartition, offset: int) -> Exception:
+    message = f"the checksum of a batch of {tp.topic}/{tp.partition} at offset {offset} is wrong"
+    return errors.CorruptRecordError(message)  # type: ignore[no-any-return]
 
 
 def _corrupt(topic: str, partition: int, offset: int, why: str) -> Exception:

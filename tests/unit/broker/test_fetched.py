@@ -30,9 +30,9 @@ _RECORDS = st.lists(
 )
 
 
-def written(records, *, magic=2, codec=0, base=0, **batch):
+def written(records, *, magic=2, codec=0, base=0):
     """Write a batch as a producer, and give it the offsets that a broker would."""
-    builder = MemoryRecordsBuilder(magic, codec, 2**20, **batch)
+    builder = MemoryRecordsBuilder(magic, codec, 2**20)
     for timestamp, key, value, headers in records:
         builder.append(timestamp, key, value, headers)
     builder.close()
@@ -64,10 +64,12 @@ def test_a_batch_is_read_as_the_client_reads_it(records, codec, base):
     assert ours.next_fetch_offset == theirs.next_fetch_offset == base + len(records)
 
 
-@pytest.mark.parametrize("magic", [0, 1])
-def test_what_was_written_before_kafka_0_11_is_read_too(magic):
+@pytest.mark.parametrize(("magic", "codec"), [(0, 0), (1, 0), (1, 1)])
+def test_what_was_written_before_kafka_0_11_is_read_too(magic, codec):
     records = [(NOW + n, b"k", b"value", []) for n in range(5)]
-    data = b"".join(written([one], magic=magic, base=7 + n) for n, one in enumerate(records))
+    data = b"".join(
+        written([one], magic=magic, codec=codec, base=7 + n) for n, one in enumerate(records)
+    )
     theirs = fetched(data, kind=Fetcher.PartitionRecords)
     ours = fetched(data)
     assert ours.take() == [as_ours(found) for found in theirs.take()]
