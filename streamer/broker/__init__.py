@@ -7,6 +7,7 @@ two classes (`ports.py`); all else is kafka-python's.
 
 from streamer.broker.admin import Admin
 from streamer.broker.backoff import backoff
+from streamer.broker.batches import Pending
 from streamer.broker.certificates import certificates
 from streamer.broker.connection import client_settings, wait_for_brokers
 from streamer.broker.consumer import GroupConsumer, check_consumer_settings
@@ -17,7 +18,7 @@ from streamer.broker.opening import check_client, open_member, open_writer
 from streamer.broker.originals import Originals
 from streamer.broker.partitioner import partition_for
 from streamer.broker.ports import Member, MissingPositionsError, OutOfRangeError, Sent, Writer
-from streamer.broker.producer import Pending, Producer, check_producer_settings
+from streamer.broker.producer import Producer, check_producer_settings
 from streamer.broker.reader import Reader
 
 __all__ = [

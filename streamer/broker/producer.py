@@ -1,7 +1,8 @@
 """A producer that sends what Kafka allows, not only what kafka-python's `send` does.
 
 kafka-python 3.0's `send` refuses a record without key and value and a header with a null value,
-though both are legal; so records go straight into its accumulator, the partition chosen before.
+though both are legal; so records go into batches of ours (`broker.batches`), the partition chosen
+before.
 """
 
 from collections.abc import Mapping
@@ -14,11 +15,12 @@ from kafka import KafkaProducer, errors
 from kafka import TopicPartition as ClientPartition
 from kafka.structs import ConsumerGroupMetadata
 
+from streamer.broker.batches import Pending, Place, as_written
 from streamer.broker.connection import check_kinds, check_names, client_settings, merged
-from streamer.broker.failures import FENCED, RECORD_FAULTS, broker_error, producer_error
+from streamer.broker.failures import FENCED, broker_error, producer_error
 from streamer.broker.offsets import Note, no_note, offsets_of
 from streamer.config.settings import KafkaSettings
-from streamer.errors import BrokerError, ConfigError, RecordError
+from streamer.errors import BrokerError, ConfigError
 from streamer.records import Headers, OutRecord, TopicPartition
 
 _BATCH_BYTES = 256 * 2**10
@@ -29,7 +31,6 @@ _FLUSH_GRACE_S = 5.0
 _COMMIT_LEAST_S = 1.0
 _BLOCK_MS = 15_000
 _FORCED_CLOSE_S = 1.0
-_OFFSET_OF_ABORTED = -1
 _FIXED: dict[str, Any] = {
     "acks": "all",
     "enable_idempotence": True,
@@ -55,73 +56,6 @@ def check_producer_settings(given: Mapping[str, Any], where: str) -> None:
     if codec is not None and codec not in _CODECS:
         known = ", ".join(_CODECS)
         raise ConfigError(f"{where}.compression_type: expected one of {known}; got {codec!r}")
-
-
-class _Headers(list[tuple[str, bytes | None]]):
-    """Headers with null values among them: the client measures values only of a true list."""
-
-    def __bool__(self) -> bool:
-        return False
-
-
-def _listed(headers: Headers) -> list[tuple[str, bytes | None]]:
-    """Write headers as the client takes them; it keeps nothing of the list."""
-    if any(value is None for _, value in headers):
-        return _Headers(headers)
-    return list(headers)
-
-
-class Pending:
-    """A record on its way; known to be written or refused once the producer is flushed.
-
-    Attributes:
-        record: what is written.
-        partition: the output partition that it goes to.
-    """
-
-    __slots__ = ("_future", "_refusal", "partition", "record")
-
-    def __init__(
-        self, record: OutRecord, partition: int, future: Any, refusal: Exception | None = None
-    ) -> None:
-        self.record = record
-        self.partition = partition
-        self._future = future
-        self._refusal = refusal
-
-    @property
-    def failure(self) -> BrokerError | RecordError | None:
-        """Why it is not written: for its own sake, or for the broker's; None if it is.
-
-        A `RecordError` has the client's error as its cause: one object for a whole batch if the
-        broker does not say which record of the batch is at fault.
-        """
-        error = self._refusal or self._future.exception
-        if error is None:
-            if self._future.is_done:
-                return None
-            return BrokerError("a record is not acknowledged yet", retriable=True)
-        doing = f"writing to {self.record.topic}"
-        if isinstance(error, TypeError | ValueError | OverflowError):
-            return _refused(error, "refused-by-client")
-        if not isinstance(error, RECORD_FAULTS):
-            return producer_error(error, doing)
-        if self._given_up():
-            message = f"{doing}: given up with a record that was refused ({error})"
-            return BrokerError(message, retriable=True)
-        return _refused(error, "too-large" if "Large" in type(error).__name__ else None)
-
-    def _given_up(self) -> bool:
-        """Whether the client gave the batch up, with the error of another batch."""
-        outcome = self._future._produce_future.value  # noqa: SLF001 - see the module's docstring
-        return isinstance(outcome, tuple) and outcome[0] == _OFFSET_OF_ABORTED
-
-
-def _refused(error: Exception, reason: str | None) -> RecordError:
-    told = f"{type(error).__name__}: {str(error).removeprefix(f'{type(error).__name__}: ')}"
-    fault = RecordError(told, reason=reason or "refused-by-broker")
-    fault.__cause__ = error
-    return fault
 
 
 class Producer:
@@ -154,10 +88,10 @@ class Producer:
         self._transaction_s = kafka.transaction_timeout
         self._ends_at = inf  # of the transaction, if there is one
         self._known: set[str] = set()
-        self._places: dict[tuple[str, int], ClientPartition] = {}
-        self._enlisted: set[ClientPartition] = set()
-        self._headers_of: Headers | None = None
-        self._headers = _listed(())
+        self._places: dict[tuple[str, int], Place] = {}
+        self._enlisted: set[Place] = set()
+        self._headers_of: Headers = ()
+        self._headers = as_written(())
         try:
             self._client = KafkaProducer(**settings)
         except errors.KafkaError as error:
@@ -190,32 +124,32 @@ class Producer:
 
     def append(self, record: OutRecord, partition: int) -> Pending:
         """Put a record on its way; nothing is certain before `flush`, not even a refusal."""
-        where = self._places.get((record.topic, partition)) or self._place(record.topic, partition)
-        if record.headers is not self._headers_of:  # most have the very same ones
-            self._headers, self._headers_of = _listed(record.headers), record.headers
+        place = self._places.get((record.topic, partition)) or self._place(record.topic, partition)
         try:
-            if where not in self._enlisted:
-                self._enlist(where)
-            future, _, fresh, _ = self._client._accumulator.append(  # noqa: SLF001
-                where, record.timestamp, record.key, record.value, self._headers
-            )
+            if record.headers is not self._headers_of:  # most have the very same ones
+                self._headers, self._headers_of = as_written(record.headers), record.headers
+            if place not in self._enlisted:
+                self._enlist(place)
+            pending, fresh = place.append(record, self._headers)
         except (errors.KafkaError, TypeError, ValueError, OverflowError) as error:
-            return Pending(record, partition, None, error)
+            return Pending(record, partition, _refusal=error)
         if fresh:  # of a full one the sender has been told when the next was begun
             self._client._sender.wakeup()  # noqa: SLF001
-        return Pending(record, partition, future)
+        return pending
 
-    def _place(self, topic: str, partition: int) -> ClientPartition:
+    def _place(self, topic: str, partition: int) -> Place:
         if topic not in self._known:
             self.partitions(topic)  # without it the record would wait until it expires
-        return self._places.setdefault((topic, partition), ClientPartition(topic, partition))
+        accumulator = self._client._accumulator  # noqa: SLF001 - see the module's docstring
+        place = Place(accumulator, ClientPartition(topic, partition))
+        return self._places.setdefault((topic, partition), place)
 
-    def _enlist(self, where: ClientPartition) -> None:
+    def _enlist(self, place: Place) -> None:
         """Make a partition part of the transaction, if there is one."""
         manager = self._client._transaction_manager  # noqa: SLF001 - see the module's docstring
         if manager is not None and manager.is_transactional():
-            manager.maybe_add_partition_to_transaction(where)
-        self._enlisted.add(where)
+            manager.maybe_add_partition_to_transaction(place.where)
+        self._enlisted.add(place)
 
     def flush(self) -> None:
         """Wait until every record appended before is written or refused.

@@ -3,12 +3,12 @@
 import pytest
 from kafka import TopicPartition as ClientPartition
 from kafka import errors
-from kafka.producer.producer_batch import ProducerBatch
 from kafka.producer.record_accumulator import RecordAccumulator
 from kafka.producer.transaction_manager import TransactionalRequestResult
-from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
+from kafka.record.memory_records import MemoryRecords
 
-from streamer.broker import Pending, Producer
+from streamer.broker import Producer
+from streamer.broker.batches import Batch, as_written
 from streamer.broker.failures import broker_error, producer_error
 from streamer.errors import BrokerError, RecordError
 from streamer.records import OutRecord, TopicPartition
@@ -74,14 +74,13 @@ def producer(client):
     made._known = set()
     made._places = {}
     made._enlisted = set()
-    made._headers_of = None
+    made._headers_of, made._headers = (), as_written(())
     return made
 
 
 def batch_of(number):
-    batch = ProducerBatch(ClientPartition("out", 0), MemoryRecordsBuilder(2, 0, 10**6))
-    pending = [Pending(OUT, 0, batch.try_append(1, b"k", b"v", [], now=0.0)) for _ in range(number)]
-    return batch, pending
+    batch = Batch(ClientPartition("out", 0), 0, 10**6)
+    return batch, [batch.write(OUT, as_written(())) for _ in range(number)]
 
 
 def written(client):
