@@ -10,7 +10,7 @@ from kafka.structs import ConsumerGroupMetadata
 from streamer.broker.admin import group_members
 from streamer.broker.connection import check_kinds, check_names, client_settings, merged
 from streamer.broker.failures import broker_error
-from streamer.broker.fetched import read_into_ours, unpark
+from streamer.broker.fetched import read_into_ours, unpark, wake_for_records
 from streamer.broker.joins import JOIN_S, Assignor, Joins, Ownership, RevocationListener
 from streamer.broker.offsets import Note, no_note, offsets_of
 from streamer.broker.ports import MissingPositionsError, OutOfRangeError
@@ -79,6 +79,7 @@ class GroupConsumer:
         try:
             self._client = KafkaConsumer(**settings)
             read_into_ours(self._client)
+            wake_for_records(self._client._fetcher)  # noqa: SLF001 - it has no public word for it
             patience = kafka.session_timeout + kafka.heartbeat_interval + _JOIN_SLACK_S
             self._joins = Joins(self._client, ownership, patience)
             listener = RevocationListener(self._client, ownership, self._joins, revoke_timeout)

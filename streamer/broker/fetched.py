@@ -10,6 +10,7 @@ from typing import Any
 from kafka import TopicPartition as ClientPartition
 from kafka import errors
 from kafka.consumer.fetcher import Fetcher, IsolationLevel
+from kafka.future import Future
 from kafka.record.util import decode_varint
 
 from streamer.records import Headers, Record
@@ -154,3 +155,20 @@ def unpark(fetcher: Any) -> None:
     """
     if fetcher._paused_partition_records and not fetcher._next_partition_records:  # noqa: SLF001
         fetcher._next_partition_records = None  # noqa: SLF001
+
+
+def wake_for_records(fetcher: Any) -> None:
+    """Let the client notice what was fetched while it was about to look for something to wait for.
+
+    A poll looks for records, asks for more, and forgets the fetches that have ended; one that ended
+    in between is forgotten with its records unseen, and the poll sleeps for `retry_backoff_ms`, a
+    tenth of a second, for lack of anything to wait for.
+    """
+    forget = fetcher._clean_done_fetch_futures  # noqa: SLF001
+
+    async def forgotten() -> None:  # in the thread that fetches: nothing ends meanwhile
+        await forget()
+        if fetcher._completed_fetches:  # noqa: SLF001
+            fetcher._fetch_futures.append(Future().success(None))  # noqa: SLF001
+
+    fetcher._clean_done_fetch_futures = forgotten  # noqa: SLF001

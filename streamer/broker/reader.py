@@ -8,7 +8,7 @@ from kafka import TopicPartition as ClientPartition
 
 from streamer.broker.connection import client_settings
 from streamer.broker.failures import broker_error
-from streamer.broker.fetched import read_into_ours
+from streamer.broker.fetched import read_into_ours, wake_for_records
 from streamer.config.settings import KafkaSettings
 from streamer.errors import BrokerError
 from streamer.records import Record, TopicPartition
@@ -30,6 +30,7 @@ class Reader:
                 allow_auto_create_topics=False,
             )
             read_into_ours(self._client)
+            wake_for_records(self._client._fetcher)  # noqa: SLF001 - it has no public word for it
         except errors.KafkaError as error:
             raise broker_error(error, "opening the reader") from error
 

@@ -16,7 +16,7 @@ from support.topics import Sent
 from support.waiting import eventually
 
 from streamer.broker.closing import NetClient
-from streamer.broker.fetched import unpark
+from streamer.broker.fetched import unpark, wake_for_records
 
 
 @pytest.fixture
@@ -205,6 +205,31 @@ def test_records_set_aside_by_a_pause_wait_for_ever_once_others_were_read(broker
     assert not any(polled() for _ in range(10))
     unpark(consumer._fetcher)
     assert eventually(polled, "the first is read on") == [first]
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_records_that_come_while_a_poll_asks_for_more_are_slept_on_but_not_ours(
+    broker, topics, clients, ours
+):
+    topic = topics.make(1)
+    consumer = KafkaConsumer(bootstrap_servers=broker, auto_offset_reset="earliest")
+    clients.callback(consumer.close)
+    fetcher = consumer._fetcher
+    if ours:
+        wake_for_records(fetcher)
+    consumer.assign([TopicPartition(topic, 0)])
+    eventually(lambda: consumer.poll(timeout_ms=50) == {} and fetcher._fetch_futures, "it fetches")
+    ask = fetcher.send_fetches
+
+    def ask_late():
+        eventually(lambda: fetcher._completed_fetches, "the record has come")
+        ask()
+
+    fetcher.send_fetches = ask_late
+    topics.send(topic, [Sent(b"1")])
+    records, asleep = fetcher.fetch_records(timeout_ms=10_000)
+    assert asleep is not ours
+    assert bool(records) is ours
 
 
 @pytest.mark.parametrize("ours", [False, True])
