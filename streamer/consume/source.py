@@ -18,6 +18,7 @@ from streamer.runtime import Budget
 
 _IDLE_POLL_S = 0.1
 _BUSY_POLL_S = 0.01
+_LOOK_S = 0.001
 _POSITIONS_EVERY_S = 0.5
 _RETRY_S = 0.2
 
@@ -102,12 +103,24 @@ class Source:
         self._sleep = sleep
         self.moved_at = clock()
 
-    def waves(self, has_room: Callable[[], bool], stopping: Callable[[], bool]) -> Iterator[Wave]:
-        """Yield waves, each only when the line has room, until told to stop."""
+    def waves(
+        self, has_room: Callable[[float], bool], stopping: Callable[[], bool]
+    ) -> Iterator[Wave]:
+        """Yield waves, each only when the line has room, until told to stop.
+
+        Args:
+            has_room: whether the line has room, or comes to have it within so many seconds.
+            stopping: whether to stop.
+        """
         while not stopping():
-            self._poll(_IDLE_POLL_S if not self._gatherer else _BUSY_POLL_S)
+            if not self._gatherer:
+                self._poll(_IDLE_POLL_S)
+            elif self._ready() and not has_room(_BUSY_POLL_S):
+                self._poll(_LOOK_S)  # no record is as urgent as room
+            else:
+                self._poll(_BUSY_POLL_S)
             self._commit()
-            while self._ready() and has_room() and not stopping():
+            while self._ready() and has_room(0.0) and not stopping():
                 wave = self._cut()
                 if wave is None:
                     break

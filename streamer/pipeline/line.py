@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from threading import Event, Thread
 from time import monotonic
 from typing import Any
@@ -74,6 +75,7 @@ class Line:
         self._left_at = monotonic()
         self._begun = 0
         self._worked_off = 0
+        self._moved = Event()
         self._thread = Thread(target=self._run, name=f"consume-{topology.name}", daemon=True)
 
     def start(self) -> None:
@@ -138,7 +140,7 @@ class Line:
             emptying = Thread(target=self._empty, args=(tail,), name="settle", daemon=True)
             emptying.start()
             with suppress(Closed):  # a stage has failed; its error is raised below
-                for wave in source.waves(lambda: self._has_room(feed), self._wants_end):
+                for wave in source.waves(partial(self._has_room, feed), self._wants_end):
                     if self._traces is not None:
                         self._traces.begin(wave)
                     self._begun += 1
@@ -152,7 +154,14 @@ class Line:
             preparer.close()
         self._raise_stage_errors()
 
-    def _has_room(self, feed: Channel[Wave]) -> bool:
+    def _has_room(self, feed: Channel[Wave], seconds: float) -> bool:
+        """Say whether the line takes a wave; wait so long for one to be worked off."""
+        self._moved.clear()
+        if not self._takes_more(feed) and seconds:
+            self._moved.wait(seconds)
+        return self._takes_more(feed)
+
+    def _takes_more(self, feed: Channel[Wave]) -> bool:
         in_work = self._begun - self._worked_off
         enough = in_work >= len(self.assembly.steps) + _AHEAD
         return feed.has_room() and not enough and not self.assembly.models.held_back
@@ -224,6 +233,7 @@ class Line:
         def worked_off(waves: Iterable[Wave]) -> Iterator[Wave]:
             for wave in waves:
                 self._worked_off += 1
+                self._moved.set()
                 yield wave
 
         def encoded(waves: Iterable[Wave]) -> Iterator[Wave]:

@@ -96,10 +96,12 @@ class Member:
         asked = polled = False
         first = len(self.line)
 
-        def has_room():
+        def has_room(seconds):
             nonlocal asked
-            asked = len(self.line) - first < room
-            return asked
+            roomy = len(self.line) - first < room
+            if not seconds:  # a wave is cut next
+                asked = roomy
+            return roomy
 
         def stopping():
             nonlocal asked, polled
