@@ -85,6 +85,19 @@ def test_a_plan_that_cannot_be_read_is_learnt_again(tmp_path, cache, damaged):
     assert json.loads(file.read_text())["items"] >= 1
 
 
+def test_of_pictures_a_batch_holds_a_few_whatever_their_size(tmp_path, cache):
+    """A machine that was busy while they were tried leaves `items: 1` behind, for good."""
+    folder = tiny.picture_model(tmp_path)
+    loaded(folder)
+    [file] = cache.iterdir()
+    for pixels in (8 * 8, 320 * 320):
+        file.write_text(json.dumps(asdict(Learnt(items=1, cost=pixels, overhead=0))))
+        bounds = loaded(folder).bounds
+        assert (bounds.items, bounds.cost) == (4, 4 * pixels)
+    file.write_text(json.dumps(asdict(Learnt(items=1, cost=4000 * 4000, overhead=0))))
+    assert loaded(folder).bounds.cost < 4000 * 4000  # too large for memory
+
+
 def test_what_the_topology_says_goes_before_what_was_learnt(tmp_path, cache):
     folder = tiny.text_model(tmp_path)
     model = loaded(folder, batch={"max_size": 3, "max_cost": 50})
