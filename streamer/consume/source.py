@@ -115,7 +115,8 @@ class Source:
         while not stopping():
             if not self._gatherer:
                 self._poll(_IDLE_POLL_S)
-            elif self._ready() and not has_room(_BUSY_POLL_S):
+            elif self._ready() and not has_room(0.0):
+                has_room(_BUSY_POLL_S)
                 self._poll(_LOOK_S)  # no record is as urgent as room
             else:
                 self._poll(_BUSY_POLL_S)
