@@ -22,6 +22,8 @@ from streamer.records import Headers, OutRecord
 _MAGIC = 2
 """Of the format since Kafka 0.11, the only one in which a producer is idempotent."""
 _OFFSET_OF_ABORTED = -1
+_SMALL = 10_000
+"""Numbers below this come again and again: lengths, and places in a batch."""
 
 
 class Pending(msgspec.Struct, gc=False, eq=False):
@@ -194,16 +196,18 @@ class Place:
 
 
 class _Varints(dict[int, bytes]):
-    """Numbers as the format has them: zigzag, seven bits a byte; small ones are at hand."""
+    """Numbers as the format has them: zigzag, seven bits a byte; small ones are kept."""
 
     def __missing__(self, number: int) -> bytes:
         made = bytearray()
         encode_varint(number, made.append)
-        return bytes(made)
+        found = bytes(made)
+        if 0 <= number < _SMALL:
+            self[number] = found
+        return found
 
 
 _VARINTS = _Varints()
-_VARINTS.update({number: _VARINTS[number] for number in range(-1, 10_000)})
 _NULL = _VARINTS[-1]
 
 

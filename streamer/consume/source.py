@@ -104,24 +104,28 @@ class Source:
         self.moved_at = clock()
 
     def waves(
-        self, has_room: Callable[[float], bool], stopping: Callable[[], bool]
+        self,
+        has_room: Callable[[], bool],
+        await_room: Callable[[float], None],
+        stopping: Callable[[], bool],
     ) -> Iterator[Wave]:
         """Yield waves, each only when the line has room, until told to stop.
 
         Args:
-            has_room: whether the line has room, or comes to have it within so many seconds.
+            has_room: whether the line has room.
+            await_room: waits until it has, for so many seconds at the most.
             stopping: whether to stop.
         """
         while not stopping():
             if not self._gatherer:
                 self._poll(_IDLE_POLL_S)
-            elif self._ready() and not has_room(0.0):
-                has_room(_BUSY_POLL_S)
+            elif self._ready() and not has_room():
+                await_room(_BUSY_POLL_S)
                 self._poll(_LOOK_S)  # no record is as urgent as room
             else:
                 self._poll(_BUSY_POLL_S)
             self._commit()
-            while self._ready() and has_room(0.0) and not stopping():
+            while self._ready() and has_room() and not stopping():
                 wave = self._cut()
                 if wave is None:
                     break

@@ -140,7 +140,9 @@ class Line:
             emptying = Thread(target=self._empty, args=(tail,), name="settle", daemon=True)
             emptying.start()
             with suppress(Closed):  # a stage has failed; its error is raised below
-                for wave in source.waves(partial(self._has_room, feed), self._wants_end):
+                for wave in source.waves(
+                    partial(self._has_room, feed), partial(self._await_room, feed), self._wants_end
+                ):
                     if self._traces is not None:
                         self._traces.begin(wave)
                     self._begun += 1
@@ -154,14 +156,12 @@ class Line:
             preparer.close()
         self._raise_stage_errors()
 
-    def _has_room(self, feed: Channel[Wave], seconds: float) -> bool:
-        """Say whether the line takes a wave; wait so long for one to be worked off."""
+    def _await_room(self, feed: Channel[Wave], seconds: float) -> None:
         self._moved.clear()
-        if not self._takes_more(feed) and seconds:
+        if not self._has_room(feed):
             self._moved.wait(seconds)
-        return self._takes_more(feed)
 
-    def _takes_more(self, feed: Channel[Wave]) -> bool:
+    def _has_room(self, feed: Channel[Wave]) -> bool:
         in_work = self._begun - self._worked_off
         enough = in_work >= len(self.assembly.steps) + _AHEAD
         return feed.has_room() and not enough and not self.assembly.models.held_back

@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 _AUTO_ITEMS = {"text": 32, "pair": 32, "image": 8}
 _AUTO_COST = {"text": 4096, "pair": 4096, "image": 8 * 640 * 640}
 _MOST_COST = {"text": 16384, "pair": 16384, "image": 8 * 640 * 640}
-_LEAST_COST = {"text": 512, "pair": 512, "image": 0}
+_LEAST_TOKENS = 512
 _LEAST_ITEMS = {"text": 64, "pair": 64, "image": 4}
 _LEAST_OVERHEAD = 8
 _BEYOND = {"text": 2, "pair": 2, "image": 1}
@@ -178,11 +178,11 @@ class ModelVersion:
         cost, fewest, overhead = _AUTO_COST[kind], _AUTO_ITEMS[kind], 0
         if self.learnt is not None:
             # a machine that was busy just then must not leave batches of next to nothing
-            cost = max(self.learnt.cost * _BEYOND[kind], _LEAST_COST[kind])
             fewest = max(self.learnt.items, _LEAST_ITEMS[kind])
-            if kind == "image":  # texts are cut by their cost: short ones may be many
-                cost = max(cost, fewest * self.learnt.cost // self.learnt.items)
-            cost = min(cost, _MOST_COST[kind])
+            # texts are cut by their cost: short ones may be many
+            few_pictures = fewest * self.learnt.cost // self.learnt.items
+            least = few_pictures if kind == "image" else _LEAST_TOKENS
+            cost = min(max(self.learnt.cost * _BEYOND[kind], least), _MOST_COST[kind])
             overhead = max(self.learnt.overhead, _LEAST_OVERHEAD) if kind != "image" else 0
         if ref.batch.max_cost != "auto":
             cost = ref.batch.max_cost

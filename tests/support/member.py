@@ -96,12 +96,10 @@ class Member:
         asked = polled = False
         first = len(self.line)
 
-        def has_room(seconds):
+        def has_room():
             nonlocal asked
-            roomy = len(self.line) - first < room
-            if not seconds:  # a wave is cut next
-                asked = roomy
-            return roomy
+            asked = len(self.line) - first < room
+            return asked
 
         def stopping():
             nonlocal asked, polled
@@ -112,7 +110,7 @@ class Member:
             return before
 
         try:
-            for wave in self.source.waves(has_room, stopping):
+            for wave in self.source.waves(has_room, lambda _: None, stopping):
                 for item in wave.items:
                     if item.alive:
                         item.answers["predict"] = Answer("text-classification", "m", "1", [])

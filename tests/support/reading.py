@@ -172,17 +172,13 @@ class World:
     def clock(self):
         return self.now[0]
 
-    def has_room(self, seconds):
-        if not self.room:
-            self.waited.append(seconds)
-        return self.room
-
     def run(self, polls, *, settle=True):
         """Let the loop poll so often; what it cuts leaves the line at once if `settle`."""
         last = len(self.consumer.polls) + polls
         cut = []
         for wave in self.source.waves(
-            self.has_room,
+            lambda: self.room,
+            self.waited.append,
             lambda: (
                 len(self.consumer.polls) >= last and not self.gatherer
                 if settle

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from kafka import TopicPartition as ClientPartition
 from kafka import errors
 from kafka.producer.record_accumulator import RecordAccumulator
-from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
+from kafka.record.memory_records import MemoryRecordsBuilder
+from support.batches import BYTES, CODECS, NOW, read
 
 from streamer.broker.batches import Batch, Place, as_written
 from streamer.errors import BrokerError, RecordError
@@ -14,16 +15,13 @@ from streamer.records import OutRecord, TopicPartition
 
 WHERE = ClientPartition("out", 3)
 SOURCE = TopicPartition("in", 0)
-NOW = 1_700_000_000_000
-CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
-_BYTES = st.none() | st.binary(max_size=300)
 _RECORDS = st.lists(
     st.builds(
         OutRecord,
         st.just("out"),
-        _BYTES,
-        _BYTES,
-        st.lists(st.tuples(st.text(max_size=5), _BYTES), max_size=3).map(tuple),
+        BYTES,
+        BYTES,
+        st.lists(st.tuples(st.text(max_size=5), BYTES), max_size=3).map(tuple),
         st.integers(NOW - 10**12, NOW + 10**12),
         st.just(SOURCE),
     ),
@@ -34,12 +32,6 @@ _RECORDS = st.lists(
 
 def out(value=b"v", key=b"k", timestamp=NOW):
     return OutRecord("out", key, value, (), timestamp, SOURCE)
-
-
-def read(batch):
-    """Read what a batch holds by the client's own reader."""
-    batch.records.close()
-    return [record for part in MemoryRecords(batch.records.buffer()) for record in part]
 
 
 @pytest.fixture

@@ -10,19 +10,17 @@ from kafka import errors
 from kafka.consumer.fetcher import Fetcher, IsolationLevel
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
+from support.batches import BYTES, CODECS, NOW
 
 from streamer.broker.fetched import FetchedRecords, read_into_ours, records_of
 from streamer.records import Record
 
 WHERE = ClientPartition("in", 3)
-NOW = 1_700_000_000_000
-CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
-_BYTES = st.none() | st.binary(max_size=300)
 _RECORDS = st.lists(
     st.tuples(
         st.integers(NOW - 10**9, NOW + 10**9),
-        _BYTES,
-        _BYTES,
+        BYTES,
+        BYTES,
         st.lists(st.tuples(st.text(max_size=5), st.binary(max_size=9)), max_size=3),
     ),
     min_size=1,

@@ -5,7 +5,7 @@ from kafka import TopicPartition as ClientPartition
 from kafka import errors
 from kafka.producer.record_accumulator import RecordAccumulator
 from kafka.producer.transaction_manager import TransactionalRequestResult
-from kafka.record.memory_records import MemoryRecords
+from support.batches import read
 
 from streamer.broker import Producer
 from streamer.broker.batches import Batch, as_written
@@ -85,8 +85,7 @@ def batch_of(number):
 
 def written(client):
     [batch] = client._accumulator._batches[ClientPartition("out", 0)]
-    batch.records.close()
-    return [record for part in MemoryRecords(batch.records.buffer()) for record in part]
+    return read(batch)
 
 
 @pytest.mark.parametrize(

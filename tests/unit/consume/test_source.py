@@ -48,9 +48,8 @@ def test_a_wave_that_is_cut_makes_room_for_the_next_poll():
 def test_a_line_without_room_is_waited_for_and_not_more_records(world):
     world.room = False
     world.run(4, settle=False)
-    patient = [seconds for seconds in world.waited if seconds]
-    assert patient
-    assert set(world.consumer.polls[-len(patient) :]) == {0.001}  # it only looks what has come
+    assert world.waited
+    assert set(world.consumer.polls[-len(world.waited) :]) == {0.001}  # it only looks what has come
 
 
 def test_memory_that_is_taken_holds_waves_back():
@@ -65,7 +64,9 @@ def test_memory_that_is_taken_holds_waves_back():
 def test_a_small_step_is_committed_before_the_next_is_begun(world):
     world.consumer.notes[P0] = "streamer tries=3 step=8"  # the next is of one record
     committed = []
-    for wave in world.source.waves(lambda _: True, lambda: len(world.consumer.polls) > 12):
+    for wave in world.source.waves(
+        lambda: True, world.waited.append, lambda: len(world.consumer.polls) > 12
+    ):
         assert len(wave.items) == 1
         committed.append(world.consumer.stored[P0])
         world.budget.give_back(wave.cost_bytes)
