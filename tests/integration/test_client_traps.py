@@ -212,28 +212,29 @@ def test_records_that_come_while_a_poll_asks_for_more_are_slept_on_but_not_ours(
     broker, topics, clients, ours
 ):
     topic = topics.make(1)
+    topics.send(topic, [Sent(b"1")])
     consumer = KafkaConsumer(bootstrap_servers=broker, auto_offset_reset="earliest")
     clients.callback(consumer.close)
     fetcher = consumer._fetcher
     if ours:
         wake_for_records(fetcher)
-    consumer.assign([TopicPartition(topic, 0)])
-    eventually(lambda: consumer.poll(timeout_ms=50) == {} and fetcher._fetch_futures, "it fetches")
-    ask = fetcher.send_fetches
-
-    def come():
-        ask()  # again: a fetch may have ended before the record was there
-        return fetcher._completed_fetches
+    ask, fetch = fetcher.send_fetches, fetcher.fetch_records
+    slept_on = []
 
     def ask_late():
-        eventually(come, "the record has come")
+        ask()
+        eventually(lambda: all(f.is_done for f in fetcher._fetch_futures), "what was asked for")
         ask()
 
-    fetcher.send_fetches = ask_late
-    topics.send(topic, [Sent(b"1")])
-    records, asleep = fetcher.fetch_records(timeout_ms=10_000)
-    assert asleep is not ours
-    assert bool(records) is ours
+    def fetch_and_look(*how, **more):
+        records, asleep = fetch(*how, **more)
+        slept_on.append(asleep and bool(fetcher._completed_fetches))
+        return records, asleep
+
+    fetcher.send_fetches, fetcher.fetch_records = ask_late, fetch_and_look
+    consumer.assign([TopicPartition(topic, 0)])
+    assert eventually(lambda: consumer.poll(timeout_ms=50), "the record comes")
+    assert any(slept_on) is not ours
 
 
 @pytest.mark.parametrize("ours", [False, True])
