@@ -19,6 +19,7 @@ from streamer.broker.batches import Pending, Place, as_written
 from streamer.broker.connection import check_kinds, check_names, client_settings, merged
 from streamer.broker.failures import FENCED, broker_error, producer_error
 from streamer.broker.offsets import Note, no_note, offsets_of
+from streamer.broker.retries import retry_soon
 from streamer.config.settings import KafkaSettings
 from streamer.errors import BrokerError, ConfigError
 from streamer.records import Headers, OutRecord, TopicPartition
@@ -97,6 +98,7 @@ class Producer:
         except errors.KafkaError as error:
             raise broker_error(error, "opening the producer") from error
         if transactional_id is not None:
+            retry_soon(self._client)
             self._settle(transactional_id)
 
     def _settle(self, transactional_id: str) -> None:
