@@ -195,8 +195,7 @@ class Serving:
             return
         except DownloadError as error:
             self._tell_failure(name, deployment.champion, before, f"{error}; tried again soon")
-            with self._changed:
-                self._again[name] = (monotonic() + _TRY_AGAIN_S, deployment)
+            self._try_again(name, deployment)
             return
         except Exception as error:  # noqa: BLE001 - whatever a broken version does, the old one serves
             self._tell_failure(name, deployment.champion, before, _told(error))
@@ -217,12 +216,17 @@ class Serving:
             return
         except DownloadError as error:
             self._log.warning("a candidate is not there yet", model=name, error=str(error))
-            with self._changed:
-                self._again[name] = (monotonic() + _TRY_AGAIN_S, deployment)
+            self._try_again(name, deployment)
         except Exception as error:  # noqa: BLE001 - whatever a broken candidate does
             failed = _told(error)
             self._tell_failure(name, str(deployment.candidate), deployment.champion, failed)
             self.watch(name, deployment, failed)
+
+    def _try_again(self, name: str, deployment: Deployment) -> None:
+        """Serve a deployment later, unless another has come in its place meanwhile."""
+        with self._changed:
+            if name not in self._pending:
+                self._again[name] = (monotonic() + _TRY_AGAIN_S, deployment)
 
     def _serving(self, name: str) -> str:
         return next(m.champion.version_name for m in self._models.following(name))
