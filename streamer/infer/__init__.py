@@ -7,7 +7,7 @@ import structlog
 
 from streamer.errors import ConfigError, ModelError
 from streamer.infer.base import BaseSession
-from streamer.infer.fit import check_fit
+from streamer.infer.fit import at_graph_length, check_fit
 from streamer.infer.fusing import refuse_fusing
 from streamer.infer.generate import GenerateSession
 from streamer.infer.isolated import IsolatedSession
@@ -118,6 +118,7 @@ __all__ = [
     "Session",
     "TensorInfo",
     "Tuning",
+    "at_graph_length",
     "check_fit",
     "open_session",
 ]

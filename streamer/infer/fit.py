@@ -17,6 +17,7 @@ from streamer.models.manifest import (
     ImageBytesInput,
     ImageInput,
     ImageSizeInput,
+    Manifest,
     Output,
     TextInput,
 )
@@ -73,6 +74,19 @@ def check_fit(version: Version, session: Session) -> None:
         where = version.folder / "model.yaml"
         place = where if where.is_file() else version.file
         raise ModelError(f"{place}: {error}") from error
+
+
+def at_graph_length(manifest: Manifest, tensors: Mapping[str, TensorInfo]) -> Manifest:
+    """Have texts padded, by their tokenizer's rule, to the length that a graph's tensors fix."""
+    inputs = dict(manifest.inputs)
+    for name, tensor in manifest.inputs.items():
+        if isinstance(tensor, TextInput):
+            shapes = [tensors[part].shape for part in tensor.tensors if part in tensors]
+            lengths = [s[1] for s in shapes if s is not None and len(s) == 2 and s[1] is not None]  # noqa: PLR2004
+            if lengths and "string" not in tensor.tensors.values():
+                padded = {"padding": "longest", "min_length": max(lengths)}
+                inputs[name] = tensor.model_copy(update=padded)
+    return manifest.model_copy(update={"inputs": inputs})
 
 
 def _check_trial(version: Version, session: Session) -> None:

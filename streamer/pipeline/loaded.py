@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from streamer.batch import BatchBounds, Ceiling, Learnt, Running, padded_cost
 from streamer.config.topology import ModelRef
-from streamer.infer import CPU, Session, Tuning, check_fit, open_session
+from streamer.infer import CPU, Session, Tuning, at_graph_length, check_fit, open_session
 from streamer.models import Version
 from streamer.pipeline.learning import keep_plan, learnt_plan
 from streamer.pipeline.probe import Probe, probed
@@ -97,7 +97,7 @@ class ModelVersion:
         self.name = version.manifest.name
         self.version_name = version.manifest.version
         self.sessions = sessions(version, ref)
-        fed = self.sessions[0].manifest
+        fed = at_graph_length(self.sessions[0].manifest, self.sessions[0].inputs)
         self.preprocessor: Preprocessor = preprocessor_for(fed, version.folder)
         self.probe: Probe = probed(version.manifest, self.sessions[0], self.preprocessor)
         self.input_bytes = input_bytes(version.manifest)

@@ -113,7 +113,7 @@ class Models:
     def __init__(self, settings: ModelSettings, sessions: SessionsOf = open_sessions) -> None:
         self._settings = settings
         self._sessions = sessions
-        self._open: dict[tuple[Path | str, ModelRef], Model] = {}
+        self._open: dict[tuple[str, str | None, ModelRef], Model] = {}
         self._changed = Condition()
         self._held_back = False
         self._taken_out = False
@@ -173,9 +173,11 @@ class Models:
         """
         try:
             version = self.version(ref, beside, task)
-            key = (f"{version.manifest.task} {version.file}", ref.model_copy(update={"uri": ""}))
+            file = f"{version.manifest.task} {version.file}"
+            follows = registered_name(ref)  # who names one version is not swapped with the others
+            key = (file, follows, ref.model_copy(update={"uri": ""}))
             if key not in self._open:
-                if self.trial is not None and registered_name(ref) is not None:
+                if self.trial is not None and follows is not None:
                     self.trial(version, ref)
                 self._open[key] = Model(ref, self.load(version, ref), task)
         except StreamerError:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import RecordError, StreamerError
-from streamer.infer import open_session
+from streamer.infer import at_graph_length, open_session
 from streamer.models import Version
 from streamer.models.manifest import Output
 from streamer.postprocess import interpreter_for
@@ -48,7 +48,6 @@ class Runner:
         check: Callable[[], None] = lambda: None,
     ) -> None:
         manifest = version.manifest
-        self._preprocessor = preprocessor_for(manifest, version.folder)
         wanted = {**manifest.outputs, **{name: Output(decode="raw") for name in tensors}}
         run = replace(
             version,
@@ -57,6 +56,8 @@ class Runner:
         )
         self._version = version
         self._session = open_session(run, device="cpu", threads=threads)
+        fed = at_graph_length(manifest, self._session.inputs)
+        self._preprocessor = preprocessor_for(fed, version.folder)
         self._check = check
 
     def __enter__(self) -> Self:
