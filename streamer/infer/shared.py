@@ -1,5 +1,6 @@
 """Arrays in memory that two processes share."""
 
+import errno
 import mmap
 import os
 import tempfile
@@ -9,6 +10,8 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from streamer.infer.session import OutOfMemoryError
 
 _SHM = Path("/dev/shm")  # noqa: S108 - memory, where the system offers it as a folder
 _ALIGN = 64
@@ -31,10 +34,15 @@ class Arena:
             fd = self._file.fileno()
             os.ftruncate(fd, _FIRST_BYTES)
         self.fd = fd
+        self._reserved = 0
         self._map = mmap.mmap(fd, os.fstat(fd).st_size)
 
     def write(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Spec]:
-        """Copy arrays in, over what was there; give their places."""
+        """Copy arrays in, over what was there; give their places.
+
+        Raises:
+            OutOfMemoryError: shared memory is full.
+        """
         specs: dict[str, Spec] = {}
         end = 0
         for name, array in arrays.items():
@@ -44,8 +52,10 @@ class Arena:
                 continue
             specs[name] = {"dtype": array.dtype.str, "shape": list(array.shape), "at": end}
             end += -(-array.nbytes // _ALIGN) * _ALIGN
+        if end > self._reserved:
+            _reserve(self.fd, end)
+            self._reserved = end
         if end > len(self._map):
-            os.ftruncate(self.fd, max(end, 2 * len(self._map)))
             self._remap()
         for name, spec in specs.items():
             if "at" in spec:
@@ -82,3 +92,19 @@ class Arena:
         self._map.close()
         if self._file is not None:
             self._file.close()
+
+
+def _reserve(fd: int, size: int) -> None:
+    """Make a file so large, its memory taken: what is missing would end the process that writes."""
+    if not hasattr(os, "posix_fallocate"):  # macOS
+        os.ftruncate(fd, size)
+        return
+    try:
+        os.posix_fallocate(fd, 0, size)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise OutOfMemoryError(
+            f"shared memory has no {size / 2**20:.0f} MiB left for a batch: give it more "
+            "(docker run --shm-size, daemon.sharedMemory of the chart)"
+        ) from error

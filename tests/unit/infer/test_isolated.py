@@ -1,3 +1,4 @@
+import errno
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from onnx import helper, numpy_helper
 from streamer.errors import ModelError, RecordError
 from streamer.infer import open_session
 from streamer.infer.isolated import IsolatedSession
+from streamer.infer.session import OutOfMemoryError
 from streamer.models import Version
 
 MakeVersion = Callable[..., Version]
@@ -83,6 +85,19 @@ def test_a_worker_that_dies_costs_the_batch_and_the_next_one_is_answered(
     with pytest.raises(RecordError, match="died: SIGKILL") as caught:
         isolated.run({"turns": np.array([2_000_000])})
     assert caught.value.reason == "crashed"
+    assert isolated.run({"turns": np.array([1])})["score"].shape == (1, 1)
+
+
+def test_a_batch_that_shared_memory_does_not_hold_is_told_and_not_died_of(
+    isolated: IsolatedSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(OutOfMemoryError, match=r"no 16 MiB left .* --shm-size"):
+        isolated.run({"turns": np.zeros(2**21, np.int64)})
+    monkeypatch.undo()
     assert isolated.run({"turns": np.array([1])})["score"].shape == (1, 1)
 
 
