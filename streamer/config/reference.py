@@ -37,7 +37,8 @@ A topology says what flows: which topics are read, which models look at the reco
 predictions go. `streamer check FILE` reads one and says what is wrong, with its line;
 `streamer spec --topology-schema` prints the JSON Schema for editors.
 
-A file with one model may write `model:` and `task:` at the top, without `models:` and `steps:`:
+A file with one model may write `model:` and `task:` at the top, without `models:` and `steps:`; its
+step is named by the task, or `predict` where that is left out:
 
 ```yaml
 name: support

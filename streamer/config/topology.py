@@ -189,7 +189,7 @@ class ModelRef(Section):
     repeats: Size | None = None
     """Memory for answers that are given again to records with the same value, byte for byte; none
     if left out. Not for a model whose answers depend on what else is in the batch, nor where
-    pictures are fetched."""
+    pictures are fetched or values come as CloudEvents."""
     options: TaskOptions = TaskOptions()
     """Choices of single tasks, as a step may make them, for every step that uses the model."""
 
@@ -339,6 +339,9 @@ class Topology(Section):
         for name, ref in self.models.items():
             if ref.repeats and self.source.fetch.allow:
                 told = "not beside source.fetch: what lies behind a URI may change, its record not"
+                yield ("models", name, "repeats"), told
+            if ref.repeats and self.source.format == "cloudevents":
+                told = "not beside cloudevents: their headers say what a value is, too"
                 yield ("models", name, "repeats"), told
 
     def _misfits_of_topics(self) -> Iterator[tuple[Location, str]]:

@@ -40,8 +40,14 @@ class Repeats:
             return (found[0],)
 
     def put(self, step: object, digest: bytes, output: Any) -> None:
-        """Keep an output; what was not asked for longest makes room."""
-        size = _OVERHEAD_BYTES + _TIMES * len(msgspec.json.encode(output))
+        """Keep an output; what was not asked for longest makes room.
+
+        What JSON has no word for is not kept: it becomes a dead letter where it is written.
+        """
+        try:
+            size = _OVERHEAD_BYTES + _TIMES * len(msgspec.json.encode(output))
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            return
         if size > self._limit:
             return
         with self._lock:

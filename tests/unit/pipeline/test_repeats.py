@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from prometheus_client import generate_latest
 from support import tiny, versions
 
-from streamer.config import Settings
+from streamer.config import Settings, load_topology
+from streamer.errors import ConfigError
 from streamer.pipeline.repeats import Repeats, digest_of
 from streamer.testing import TopologyTest
 
@@ -45,6 +46,20 @@ def test_answers_are_the_same_as_without_and_the_model_is_asked_less(tmp_path):
     assert kept == plain
     assert (every, few) == (12, 6)  # the second round asks nothing
     assert 'streamer_records_recalled_total{topology="mood"} 6.0' in metrics
+
+
+def test_an_answer_that_json_has_no_word_for_is_not_kept():
+    kept = Repeats(10**6)
+    kept.put("step", b"digest", [{"score": object()}])
+    assert kept.get("step", b"digest") is None
+    assert kept.taken_bytes == 0
+
+
+def test_values_whose_headers_say_what_they_are_cannot_be_told_apart(tmp_path):
+    file = topology(tmp_path, tiny.text_model(tmp_path), repeats="1MiB")
+    file.write_text(file.read_text().replace("format: text", "format: cloudevents"))
+    with pytest.raises(ConfigError, match="repeats: not beside cloudevents"):
+        load_topology(file)
 
 
 def test_an_answer_is_never_one_of_another_version(tmp_path):
