@@ -67,7 +67,7 @@ def learnt_plan(  # noqa: PLR0913, PLR0917 - the model, how it runs, and what it
     began = perf_counter()
     try:
         found = _learnt(session, preprocessor, most_cost, _clock(ref, sessions))
-        if len(sessions) > 1 and ref.sessions == ref.threads == "auto":
+        if len(sessions) > 1 and _may_be_one(version, ref):
             found = _shared(sessions, alone, preprocessor, most_cost, found)
     except (StreamerError, ValueError, TypeError, RuntimeError) as error:
         # what is made up must not keep it from serving
@@ -79,8 +79,22 @@ def learnt_plan(  # noqa: PLR0913, PLR0917 - the model, how it runs, and what it
 
 
 def keep_plan(version: Version, ref: ModelRef, session: Session, found: Learnt) -> None:
-    """Keep what was learnt while the model served."""
-    _write(_file(version, ref, session), found)
+    """Keep what was learnt while the model served, perhaps after its file is gone."""
+    try:
+        file = _file(version, ref, session)
+    except OSError as error:
+        _log.debug("the batch plan is not kept", model=version.manifest.name, error=str(error))
+        return
+    _write(file, found)
+
+
+def _may_be_one(version: Version, ref: ModelRef) -> bool:
+    """Whether one session of all threads may stand in the place of several.
+
+    Threads of Torch's and TensorFlow's sessions are the process's: what one sets holds for all.
+    """
+    own = version.file.suffix in (".onnx", ".tflite") or ref.isolation == "process"
+    return own and ref.sessions == ref.threads == "auto"
 
 
 def _learnt(

@@ -1,7 +1,7 @@
 """What is learnt of a model when it is loaded; which figures come out decides no test."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from time import sleep
 
@@ -14,6 +14,7 @@ from streamer.batch import BatchBounds, Learnt, planned
 from streamer.config.topology import ModelRef, TaskOptions
 from streamer.models import load_version
 from streamer.pipeline import learning
+from streamer.pipeline.learning import keep_plan
 from streamer.pipeline.loaded import ModelVersion, open_sessions
 from streamer.records import Text
 
@@ -156,6 +157,38 @@ def test_as_many_sessions_share_the_cores_as_are_fastest(tmp_path, cache, severa
         model.close()
     # the second 1: what takes over, or what is there for batches that come alone
     assert tried == [2, 1, 1, 2, 1]
+
+
+def test_sessions_whose_threads_are_the_processs_are_not_tried_against_one(tmp_path, cache):
+    """What the one sets would hold for the several that win."""
+    tried = []
+
+    def opening(version, ref):
+        tried.append(ref.sessions)
+        fixed = ref.model_copy(update={"sessions": 2})
+        return [Waiting(session, 0.02) for session in open_sessions(version, fixed)]
+
+    version = version_of(tiny.text_model(tmp_path))
+    exported = replace(version, file=version.file.rename(version.file.with_suffix(".pt2")))
+
+    def as_onnx(_version, ref):
+        return opening(replace(version, file=link), ref)
+
+    link = tmp_path / "link.onnx"
+    link.symlink_to(exported.file)
+    model = ModelVersion(exported, ModelRef(uri="x", device="cpu"), as_onnx)
+    model.close()
+    assert tried == ["auto"]
+
+
+def test_a_file_that_is_removed_while_it_serves_stops_nothing(tmp_path, cache):
+    model = opened(tiny.text_model(tmp_path))
+    [file] = cache.iterdir()
+    file.unlink()
+    model.version.file.unlink()
+    keep_plan(model.version, model._ref, model.sessions[0], KNOWN)
+    assert not list(cache.iterdir())
+    model.close()
 
 
 def test_pictures_are_learnt_too(tmp_path, cache):
