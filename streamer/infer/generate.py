@@ -129,7 +129,9 @@ class _Limits:
         return np.where(places < self._begin + self._limits[:, None], rows, self._padding)
 
     def _rows(self, ids: Any, length: int) -> Any:
-        return self._torch.as_tensor(self._begin + self._limits <= length, device=ids.device)
+        """Say of each row, of which an item has as many as beams, whether its limit is reached."""
+        reached = np.repeat(self._begin + self._limits <= length, len(ids) // len(self._limits))
+        return self._torch.as_tensor(reached, device=ids.device)
 
 
 def _settled(config: Any, version: Version) -> Any:

@@ -138,6 +138,28 @@ def test_each_record_ends_at_its_own_limit_as_if_it_were_alone(name, ask, tmp_pa
     check_rows(came, expected, model.tokenizer.pad_token_id)
 
 
+def test_beams_end_at_their_records_own_limit_too(ask, tmp_path):
+    writer = WRITERS["T5"]
+    model = written("T5", TEXTS, tmp_path / "m")
+    version = load_version(
+        str(model.folder), beside=tmp_path, models_dir=tmp_path, task=writer.task
+    )
+    content = version.manifest.model_dump(mode="json", exclude_defaults=True)
+    content["inputs"]["text"]["kind"] = "text"
+    content["generation"] = {"max_length_ratio": 0.2, "num_beams": 3}
+    (model.folder / "model.yaml").write_text(yaml.safe_dump(content))
+    asked = ask(model.folder, writer.task, **writer.options)
+
+    def tokens(texts):
+        padding = model.tokenizer.pad_token_id
+        found = rows(asked, [Text(text) for text in texts])
+        return [[token for token in row if token != padding] for row in found]
+
+    together = tokens(TEXTS)
+    assert together == [tokens([text])[0] for text in TEXTS]
+    assert len({len(row) for row in together}) > 3
+
+
 def test_the_language_of_a_text_is_told_by_its_token(ask, tmp_path):
     model = written("mBART", TEXTS, tmp_path / "m")
     asked = ask(model.folder, "translation", src_lang="ro_RO", tgt_lang="de_DE")
