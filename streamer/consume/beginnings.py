@@ -1,5 +1,7 @@
 """Where a partition is read from when Kafka does not say: never committed, or out of range."""
 
+from collections.abc import Callable, Iterable, Mapping
+from time import monotonic
 from typing import Literal
 
 import structlog
@@ -7,6 +9,10 @@ import structlog
 from streamer.broker import Member
 from streamer.errors import BrokerError
 from streamer.records import TopicPartition
+
+_LONGEST_S = 5.0
+"""Between two polls, for positions that Kafka takes long to tell: a member that does not poll is
+given up."""
 
 
 class Beginnings:
@@ -16,6 +22,7 @@ class Beginnings:
         consumer: asked for offsets.
         reset: where a partition begins that was never committed.
         out_of_range: what to do when retention has passed a position.
+        clock: monotonic seconds; passed in by tests.
     """
 
     def __init__(
@@ -23,12 +30,75 @@ class Beginnings:
         consumer: Member,
         reset: Literal["earliest", "latest"],
         out_of_range: Literal["stop", "earliest", "latest"],
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._consumer = consumer
         self._reset = reset
         self._out_of_range = out_of_range
+        self._clock = clock
+        self._ask_at: dict[TopicPartition, float] = {}
         self._at_first: dict[str, frozenset[TopicPartition]] = {}
         self._log = structlog.get_logger("consume")
+
+    def ask(self, topics: Iterable[str]) -> None:
+        """Find out whether the group begins with us, before we join.
+
+        Later on, members that begin together see each other's first commits.
+
+        Raises:
+            BrokerError: Kafka refuses.
+        """
+        for topic in topics if self._reset == "latest" else ():
+            if self._consumer.partitions_of(topic):  # else it is made later
+                self._there_at_first(topic)
+
+    def of(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, str]]:
+        """Give where partitions are read from, with the note that was committed beside it.
+
+        Positions that were never committed are committed at once, and together: a crash before the
+        first answer must not make `latest` skip what came in between, nor one between two commits
+        let the group look as if it had begun before. Left out is what Kafka does not tell now.
+
+        Raises:
+            BrokerError: Kafka refuses.
+        """
+        found: dict[TopicPartition, tuple[int, str]] = {}
+        firsts: dict[TopicPartition, int] = {}
+        began = self._clock()
+        for partition in sorted(partitions, key=lambda p: (self._ask_at.get(p, began), p)):
+            now = self._clock()
+            if self._ask_at.get(partition, began) > now or now - began > _LONGEST_S:
+                break  # the time of those behind it has not come either
+            try:
+                position, note = self._consumer.committed(partition) or (None, "")
+                if position is None:
+                    position = firsts[partition] = self.first(partition)
+            except BrokerError as error:
+                self._tell(error)
+                failed = self._clock()
+                self._ask_at[partition] = failed + (failed - now)  # the others have half the time
+            else:
+                self._ask_at.pop(partition, None)
+                found[partition] = position, note
+        return found if self._committed(firsts) else {p: found[p] for p in found.keys() - firsts}
+
+    def _committed(self, firsts: Mapping[TopicPartition, int]) -> bool:
+        """Commit first positions; tell whether that could be done."""
+        if not firsts:
+            return True
+        try:
+            self._consumer.commit(firsts)
+        except BrokerError as error:
+            self._tell(error)
+            return False
+        for partition, position in firsts.items():
+            self._log.info("begins", **partition._asdict(), offset=position)
+        return True
+
+    def _tell(self, error: BrokerError) -> None:
+        if not error.retriable:
+            raise error
+        self._log.warning("cannot settle a position yet", error=str(error))
 
     def first(self, partition: TopicPartition) -> int:
         """Find the first position: `latest` holds for what was there when the group began.
@@ -51,11 +121,16 @@ class Beginnings:
     def in_range(self, partition: TopicPartition, position: int) -> int:
         """Find where to go on from a position that is not in the log any more, or not yet.
 
+        That is where it is if the log holds it after all: what the client says may be late, and a
+        log that lost its end may have grown past it again.
+
         Raises:
             BrokerError: it is set to stop; or, retriable, the log's range is not known now.
         """
         begin = self._consumer.beginning([partition])[partition]
         end = self._consumer.end([partition])[partition]
+        if begin <= position <= end:
+            return position
         lost = max(begin - position, 0)
         if self._out_of_range == "stop":
             message = (

@@ -1,6 +1,6 @@
 """The consume loop: polls without pause, gathers, and cuts a wave whenever the line has room."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import monotonic, sleep, time
 from typing import Literal, Protocol
 
@@ -55,6 +55,7 @@ class Source:
 
     Args:
         consumer: the member.
+        topics: that are read.
         assignment: which partitions are ours.
         gatherer: what has been polled.
         budget: the line's memory.
@@ -76,6 +77,7 @@ class Source:
         caution: Caution,
         commits: Commits | None,
         *,
+        topics: Iterable[str],
         reset: Literal["earliest", "latest"],
         out_of_range: Literal["stop", "earliest", "latest"],
         max_wait: float,
@@ -89,7 +91,8 @@ class Source:
         self._budget = budget
         self._caution = caution
         self._commits = commits
-        self._beginnings = Beginnings(consumer, reset, out_of_range)
+        self._topics = tuple(topics)
+        self._beginnings = Beginnings(consumer, reset, out_of_range, clock)
         self._max_wait = max_wait
         self._events = events
         self._log = structlog.get_logger("consume")
@@ -116,6 +119,7 @@ class Source:
             await_room: waits until it has, for so many seconds at the most.
             stopping: whether to stop.
         """
+        self._ask(stopping)
         while not stopping():
             if not self._gatherer:
                 self._poll(_IDLE_POLL_S)
@@ -153,6 +157,17 @@ class Source:
     def close(self) -> None:
         """Leave the group."""
         self._consumer.close()
+
+    def _ask(self, stopping: Callable[[], bool]) -> None:
+        """Ask what has to be known before the group is joined."""
+        while not stopping():
+            self.moved_at = self._clock()
+            try:
+                self._beginnings.ask(self._topics)
+            except BrokerError as error:
+                self._wait_after(error)
+            else:
+                return
 
     def _uncommitted(self) -> bool:
         return self._commits is not None and self._commits.waiting()
@@ -337,23 +352,12 @@ class Source:
             done(error)
 
     def _settle(self, partitions: set[TopicPartition]) -> None:
-        """Decide where newly assigned partitions are read from, before their first record.
-
-        A position that was never committed is committed at once: a crash before the first answer
-        must not make `latest` skip what came in between.
-        """
-        for partition in sorted(partitions):
+        """Read newly assigned partitions from where they begin."""
+        for partition, (position, note) in self._beginnings.of(partitions).items():
             try:
-                position, note = self._consumer.committed(partition) or (None, "")
                 attempt = self._attempt(note)
-                if position is None:
-                    position = self._beginnings.first(partition)
-                    self._consumer.commit({partition: position})
-                    self._log.info("begins", **partition._asdict(), offset=position)
             except BrokerError as error:
-                if not error.retriable:
-                    raise
-                self._log.warning("cannot settle a position yet", error=str(error))
+                self._wait_after(error)
                 continue
             if self._consumer.seek(partition, position):
                 self._events.begins(partition, position)
@@ -373,13 +377,17 @@ class Source:
 
     def _step_back_in_range(self, positions: Mapping[TopicPartition, int]) -> None:
         """Go on where the log still has, or already has, records; count what was lost."""
-        for partition, position in positions.items():
+        for partition, told in positions.items():
             try:
+                position = self._consumer.position(partition)
+                position = told if position is None else position  # it may have gone on meanwhile
                 target = self._beginnings.in_range(partition, position)
+                if target < position:
+                    self._assignment.rewound(partition)
+                    # what is committed lies behind what is answered next, and would pass for done
+                    self._consumer.commit({partition: target})
             except BrokerError as error:
                 self._wait_after(error)
                 continue  # the next poll finds it out of range again
             self._events.skipped(partition, max(target - position, 0))
-            if target < position:
-                self._assignment.rewound(partition)
             self._consumer.seek(partition, target)

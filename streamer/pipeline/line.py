@@ -191,6 +191,7 @@ class Line:
             self.budget,
             self._caution,
             None if exactly_once else self._commits,
+            topics=topology.source.topics,
             reset=topology.source.auto_offset_reset,
             out_of_range=out_of_range or ("stop" if exactly_once else "earliest"),
             max_wait=max((model.batch.max_wait for model in topology.models.values()), default=0),

@@ -158,6 +158,7 @@ class World:
             self.budget,
             Caution(most),
             self.commits,
+            topics=["in"],
             reset=reset,
             out_of_range=out_of_range,
             max_wait=wait,

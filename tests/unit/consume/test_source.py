@@ -183,6 +183,28 @@ def test_a_position_behind_the_logs_end_is_rewound_and_what_was_read_is_dropped(
     assert world.consumer.stored[P0] == 10
 
 
+def test_a_rewind_is_committed_before_anything_behind_it_is_answered():
+    """What was committed would else pass for the answers of what comes next."""
+    world = World(out_of_range="earliest")
+    world.consumer.stored[P0] = 50
+    world.consumer.script = [lambda: world.consumer.assign(P0), OutOfRangeError({P0: 50})]
+    world.run(2, settle=False)
+    assert world.consumer.commits == [{P0: 0}]
+
+
+@pytest.mark.parametrize("policy", ["stop", "earliest", "latest"])
+def test_a_late_word_of_a_position_that_was_out_of_range_changes_nothing(policy):
+    world = World(out_of_range=policy)
+    world.consumer.script = [
+        lambda: world.consumer.assign(P0),
+        None,
+        OutOfRangeError({P0: 50}),
+    ]
+    world.run(10)
+    assert world.seen == list(range(10))
+    assert world.events.lost.get(P0, 0) == 0
+
+
 def test_polls_that_fail_are_tried_again_after_a_while(world):
     world.consumer.script += [BrokerError("no leader", retriable=True)] * 3
     world.run(10)
