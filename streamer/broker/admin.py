@@ -10,6 +10,7 @@ from kafka.structs import TopicPartition as ClientPartition
 from streamer.broker.connection import client_settings
 from streamer.broker.failures import broker_error
 from streamer.config.settings import KafkaSettings
+from streamer.errors import BrokerError
 from streamer.records import TopicPartition
 
 
@@ -90,7 +91,12 @@ class Admin:
             return TopicLimits()
 
     def committed(self, group: str, topics: list[str]) -> dict[TopicPartition, int]:
-        """Give the positions that a group has committed, settled ones only."""
+        """Give the positions that a group has committed, settled ones only.
+
+        Raises:
+            BrokerError: retriable while a topic's partitions are not known, or a transaction is
+                open on a position.
+        """
         try:
             client = KafkaConsumer(
                 **client_settings(self._kafka),
@@ -103,7 +109,11 @@ class Admin:
         try:
             found = {}
             for topic in topics:
-                for partition in sorted(client.partitions_for_topic(topic) or ()):
+                partitions = client.partitions_for_topic(topic)
+                if not partitions:  # else what is committed would pass for what never was
+                    message = f"the partitions of {topic} are not known"
+                    raise BrokerError(message, retriable=True)
+                for partition in sorted(partitions):
                     at = ClientPartition(topic, partition)
                     position = client.committed(at, timeout_ms=30_000)
                     if position is not None and position >= 0:

@@ -18,7 +18,8 @@ from streamer.config.settings import KafkaSettings
 from streamer.errors import BrokerError
 from streamer.records import Record, TopicPartition
 
-_POSITION_TIMEOUT_MS = 5000
+_POSITIONS_MS = 2000
+"""An open transaction on a position is waited for by asking again, with polls between."""
 _JOIN_SLACK_S = 5.0
 _FETCH_BYTES = 4 * 2**20
 """Ten pictures: by megabytes, client and broker take half as long again for each of them."""
@@ -116,7 +117,8 @@ class GroupConsumer:
     def position(self, partition: TopicPartition) -> int | None:
         """Give the offset read next; None while it is not known or the partition is gone."""
         try:
-            found = self._client.position(ClientPartition(*partition), _POSITION_TIMEOUT_MS)
+            # at once: else one partition that has no leader is waited for with each of the others
+            found = self._client.position(ClientPartition(*partition), 0)
         except (errors.IllegalStateError, errors.NoOffsetForPartitionError):
             return None
         except errors.KafkaError as error:
@@ -126,12 +128,14 @@ class GroupConsumer:
     def committed(self, partition: TopicPartition) -> tuple[int, str] | None:
         """Give the group's committed position and the note beside it.
 
-        The end of a transaction that is still open on the position is waited for. librdkafka adds a
-        zero byte to notes: another replica may use it.
+        librdkafka adds a zero byte to notes: another replica may use it.
+
+        Raises:
+            BrokerError: retriable while a transaction is open on the position.
         """
         where = ClientPartition(*partition)
         try:
-            found = self._client.committed(where, metadata=True, timeout_ms=30_000)
+            found = self._client.committed(where, metadata=True, timeout_ms=_POSITIONS_MS)
         except errors.KafkaError as error:
             raise broker_error(error, "reading committed positions") from error
         if found is None or found.offset < 0:

@@ -142,7 +142,7 @@ def _headers(view: memoryview, at: int, count: int) -> tuple[Headers, int]:
         value, at = _bytes(view, *decode_varint(view, at))
         if name is None:
             raise ValueError("a header without a name")
-        found.append((str(name, "utf-8"), value))
+        found.append((str(name, "utf-8", "replace"), value))  # as Java's client reads them
     return tuple(found), at
 
 

@@ -198,4 +198,4 @@ def follows(known: tuple[str, int] | None, name: tuple[str, int], *, static: boo
     if known is None or name[0] != known[0]:
         return False
     passed = name[1] - known[1]
-    return passed == 1 or (passed > 1 and not static)
+    return passed in (0, 1) or (passed > 1 and not static)

@@ -99,6 +99,13 @@ def test_a_header_may_have_no_value():
     assert record.headers == (("none", None), ("some", b"x"), ("empty", b""))
 
 
+def test_a_headers_name_that_is_no_utf8_is_read_as_javas_client_does():
+    """Brokers take any bytes for a name; one of these must not keep a topic from being read."""
+    data = written([(NOW, None, b"v", [("na#me", b"x")])]).replace(b"na#me", b"na\xffme")
+    [record] = fetched(data, check_crcs=False).take()
+    assert record.headers == (("na\ufffdme", b"x"),)
+
+
 def test_the_brokers_time_counts_where_it_sets_it():
     data = bytearray(written([(NOW, None, b"a", []), (NOW + 5, None, b"b", [])]))
     data[22] |= 0x08  # log append time; then the batch's last timestamp is everybody's

@@ -176,6 +176,12 @@ def test_nothing_is_committed_of_partitions_that_somebody_may_have(joins, client
     assert client._coordinator.commits == []
 
 
+def test_a_member_that_leaves_under_the_name_it_has_commits_what_is_answered(joins, client):
+    joins.notice()
+    asyncio.run(joins.last_commit({P0: (5, "")}))
+    assert client._coordinator.commits == [{tuple(P0): (5, "")}]
+
+
 def test_a_last_commit_that_fails_is_left_to_the_next_owner(joins, client, owner):
     client.generation = 2
     client._coordinator.failure = errors.CoordinatorNotAvailableError()
