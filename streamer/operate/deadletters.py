@@ -124,10 +124,17 @@ def letter_at(reader: Reader, place: str) -> Record:
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a replay did: by original topic, and the letters whose originals are gone."""
+    """What a replay did.
+
+    Attributes:
+        counts: by original topic, what was sent.
+        lost: letters whose originals are gone.
+        more: whether so many were meant that some are left.
+    """
 
     counts: Mapping[str, int]
     lost: Sequence[str]
+    more: bool
 
 
 def replay(settings: Settings, topic: str, choice: Choice, *, again: bool, dry: bool) -> Replayed:
@@ -135,7 +142,7 @@ def replay(settings: Settings, topic: str, choice: Choice, *, again: bool, dry: 
 
     All go in one transaction: a replay that fails has sent nothing. Without filters it begins where
     the last one ended, which is committed in the same transaction for the group `streamer.replay`:
-    run twice, it sends nothing twice.
+    run twice, it sends nothing twice. A transaction takes 100,000 at the most.
 
     Args:
         settings: where Kafka is.
@@ -150,11 +157,17 @@ def replay(settings: Settings, topic: str, choice: Choice, *, again: bool, dry: 
     group = "streamer.replay"
     kafka = settings.kafka
     with Admin(kafka) as admin, Reader(kafka) as reader, Reader(kafka) as finder:
+        reader.partitions(topic)  # says what is wrong if there are none
         begin = {} if again or not choice.everything else admin.committed(group, [topic])
         originals = Originals(finder)
-        chosen, lost = [], []
+        chosen: list[OutRecord] = []
+        lost: list[str] = []
+        more = False
         ends: dict[TopicPartition, int] = {}
         for letter in letters(reader, topic, choice, begin):
+            more = len(chosen) == _MOST_AT_ONCE
+            if more:
+                break
             at = TopicPartition(letter.topic, letter.partition)
             ends[at] = letter.offset + 1
             original = _original(letter, originals)
@@ -162,14 +175,12 @@ def replay(settings: Settings, topic: str, choice: Choice, *, again: bool, dry: 
                 lost.append(f"{at}/{letter.offset}")
             else:
                 chosen.append(original)
-            if len(chosen) == _MOST_AT_ONCE:
-                break
     counts: dict[str, int] = {}
     for record in chosen:
         counts[record.topic] = counts.get(record.topic, 0) + 1
     if chosen and not dry:
         _send(settings, f"{group}-{topic}", chosen, ends if choice.everything else {}, group)
-    return Replayed(counts, lost)
+    return Replayed(counts, lost, more)
 
 
 def _original(letter: Record, originals: Originals) -> OutRecord | None:
