@@ -49,6 +49,14 @@ app.kubernetes.io/component: {{ .name }}
 {{- end }}
 {{- end }}
 
+{{- define "streamer.scraped" -}}
+{{- if .Values.monitoring.annotations -}}
+prometheus.io/scrape: "true"
+prometheus.io/path: /metrics
+prometheus.io/port: {{ .Values.http.port | quote }}
+{{- end }}
+{{- end }}
+
 {{- /* What contradicts itself is refused here; single values are the schema's. */}}
 {{- define "streamer.check" -}}
 {{- $kafka := .Values.kafka }}
