@@ -25,7 +25,8 @@ Labels have few values: names of topologies, steps, models and their versions, s
 reasons, the partitions that the process reads. No label comes from a record. Of a model that is
 replaced, the series of the version before stay until the next replacement.
 
-Counters of a topology are there from the start, as 0. A histogram has the series `_bucket`,
+Counters of a topology are there from the start, as 0, but for predictions and dead letters, whose
+series begin with the first one. A histogram has the series `_bucket`,
 `_count` and `_sum`; `streamer_record_duration_seconds` has these buckets, in seconds:
 {{bounds}}.
 
@@ -43,12 +44,13 @@ The sidecar (`streamer retrain`) has these at its own `/metrics`:
 | --- | --- | --- | --- |
 """
 _VALUES: Mapping[str, str] = {
-    "step": "the topology's step, `predict` where there is one",
+    "step": "the topology's step; with `model:` at the top its task, or `predict` where that is "
+    "left out",
     "stage": "of durations: a thread of the line (`decode`, `decoded`, `batch-STEP`, `infer-STEP`, "
     "`encode`, `publish`); of dead letters: `decode`, `preprocess`, `infer`, `postprocess`, "
     "`encode`, `produce`",
     "reason": "of dead letters: the slug that is in their header too; of batches: `full` (the "
-    "batch's bound) or `wave` (no more records were there)",
+    "bound of items), `cost` (of padded tokens or pixels) or `wave` (no more records were there)",
     "outcome": "`committed` or `aborted`",
     "certificate": "`ca` or `client`",
     "wanted": "the device that was asked for",

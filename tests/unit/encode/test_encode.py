@@ -1,6 +1,8 @@
 import json
+import re
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,6 +39,17 @@ def encoder():
 def encoded(encoder, item):
     encoder.encode(item)
     return item.output
+
+
+def test_a_prediction_is_what_the_documentation_shows(encoder):
+    page = (Path(__file__).parents[3] / "docs/delivery.md").read_text(encoding="utf-8")
+    shown = json.loads(re.search(r"```json\n(.*?)```", page, re.DOTALL)[1])
+    [(step, answer)] = shown["predictions"].items()
+    item = Item(record(42, 0, timestamp=shown["source"]["timestamp"]))
+    item.answers[step] = Answer(**answer)
+    written = json.loads(encoded(encoder, item).value)
+    source = {**shown["source"], "topic": "in"}
+    assert written == {**shown, "source": source, "topology": "words"}
 
 
 def test_a_prediction_says_what_it_is_of_and_who_made_it(encoder):
