@@ -134,6 +134,9 @@ class GroupConsumer:
             BrokerError: retriable while a transaction is open on the position.
         """
         where = ClientPartition(*partition)
+        # an answer that came too late is kept for whoever asks next
+        late = self._client._coordinator._offset_fetch_futures  # noqa: SLF001
+        late.pop(frozenset([where]), None)
         try:
             found = self._client.committed(where, metadata=True, timeout_ms=_POSITIONS_MS)
         except errors.KafkaError as error:

@@ -83,7 +83,9 @@ class Beginnings:
         return found if self._committed(firsts) else {p: found[p] for p in found.keys() - firsts}
 
     def _committed(self, firsts: Mapping[TopicPartition, int]) -> bool:
-        """Commit first positions; tell whether that could be done."""
+        """Commit first positions of what is still ours; tell whether that could be done."""
+        ours = self._consumer.assignment()
+        firsts = {partition: at for partition, at in firsts.items() if partition in ours}
         if not firsts:
             return True
         try:
@@ -121,16 +123,11 @@ class Beginnings:
     def in_range(self, partition: TopicPartition, position: int) -> int:
         """Find where to go on from a position that is not in the log any more, or not yet.
 
-        That is where it is if the log holds it after all: what the client says may be late, and a
-        log that lost its end may have grown past it again.
-
         Raises:
             BrokerError: it is set to stop; or, retriable, the log's range is not known now.
         """
         begin = self._consumer.beginning([partition])[partition]
         end = self._consumer.end([partition])[partition]
-        if begin <= position <= end:
-            return position
         lost = max(begin - position, 0)
         if self._out_of_range == "stop":
             message = (

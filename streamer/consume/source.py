@@ -1,6 +1,7 @@
 """The consume loop: polls without pause, gathers, and cuts a wave whenever the line has room."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from time import monotonic, sleep, time
 from typing import Literal, Protocol
 
@@ -144,7 +145,7 @@ class Source:
 
         Args:
             finished: whether the line is empty; what is answered is still committed then.
-            abandoned: whether to leave at once, answered positions uncommitted.
+            abandoned: whether to leave at once.
         """
         while not abandoned():
             done = finished()
@@ -353,12 +354,13 @@ class Source:
 
     def _settle(self, partitions: set[TopicPartition]) -> None:
         """Read newly assigned partitions from where they begin."""
+        members = cache(self._consumer.members)  # asked once for all, and only if need be
         for partition, (position, note) in self._beginnings.of(partitions).items():
             try:
-                attempt = self._attempt(note)
+                attempt = self._attempt(note, members)
             except BrokerError as error:
                 self._wait_after(error)
-                continue
+                return
             if self._consumer.seek(partition, position):
                 self._events.begins(partition, position)
                 self._caution.settled(partition, attempt)
@@ -367,27 +369,31 @@ class Source:
                 if epoch is not None:  # what moves from here without records is committed too
                     self._gatherer.moved(partition, epoch, position)
 
-    def _attempt(self, note: str) -> Attempt:
+    def _attempt(self, note: str, members: Callable[[], set[str]]) -> Attempt:
         """Read what the last owner noted: one that is a member, or was this process, lives."""
         attempt = Attempt.read(note)
         if not attempt.owner:
             return attempt
-        lives = attempt.owner in self._names or attempt.owner in self._consumer.members()
+        lives = attempt.owner in self._names or attempt.owner in members()
         return attempt.undone() if lives else attempt
 
     def _step_back_in_range(self, positions: Mapping[TopicPartition, int]) -> None:
         """Go on where the log still has, or already has, records; count what was lost."""
-        for partition, told in positions.items():
+        for partition, position in positions.items():
             try:
-                position = self._consumer.position(partition)
-                position = told if position is None else position  # it may have gone on meanwhile
+                reached = self._consumer.position(partition)
+                if reached is not None and reached != position:  # a late word: it has gone on
+                    self._consumer.seek(partition, reached)
+                    continue
                 target = self._beginnings.in_range(partition, position)
                 if target < position:
                     self._assignment.rewound(partition)
                     # what is committed lies behind what is answered next, and would pass for done
-                    self._consumer.commit({partition: target})
+                    if partition in self._consumer.assignment():
+                        self._consumer.commit({partition: target})
             except BrokerError as error:
                 self._wait_after(error)
-                continue  # the next poll finds it out of range again
+                self._consumer.seek(partition, position)  # it is found out of range again
+                continue
             self._events.skipped(partition, max(target - position, 0))
             self._consumer.seek(partition, target)

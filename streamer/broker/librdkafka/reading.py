@@ -206,7 +206,9 @@ class Reading:
                 self.positions[where] = max(position, message.offset() or 0)
         elif code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
             if position is not None:
-                self.troubles.append(OutOfRangeError({where: position}))
+                failed = message.offset()  # it may be told after the partition has gone on
+                at = position if failed is None or failed < 0 else failed
+                self.troubles.append(OutOfRangeError({where: at}))
         elif code == KafkaError._MAX_POLL_EXCEEDED:  # noqa: SLF001
             _log.warning("the group has given this member up: it polled too rarely")
         else:
@@ -222,7 +224,10 @@ class Reading:
 
 def _record(message: Message) -> Record:
     """Take over what was polled."""
-    headers = message.headers()
+    try:
+        headers = message.headers()
+    except (SystemError, UnicodeDecodeError):  # a name that is no UTF-8: none of them can be had
+        headers = None
     return Record(
         message.topic(),  # type: ignore[arg-type] # a record has all of them
         message.partition(),  # type: ignore[arg-type]

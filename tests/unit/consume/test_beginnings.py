@@ -12,6 +12,7 @@ def world():
     made = World(reset="latest")
     made.consumer.stored = {}
     made.consumer.ends[P1] = 3
+    made.consumer.positions = {P0: None, P1: None}  # they are ours
     return made
 
 
@@ -96,7 +97,8 @@ def test_what_no_try_gets_over_is_raised(world):
         beginnings(world).of([P0])
 
 
-@pytest.mark.parametrize("policy", ["stop", "earliest", "latest"])
-@pytest.mark.parametrize("position", [0, 7, 10])
-def test_a_position_that_the_log_holds_after_all_is_gone_on_from(world, policy, position):
-    assert beginnings(world, out_of_range=policy).in_range(P0, position) == position
+def test_nothing_is_committed_of_what_has_been_taken_meanwhile(world):
+    made = beginnings(world)
+    del world.consumer.positions[P1]
+    made.of([P0, P1])
+    assert world.consumer.commits == [{P0: 10}]

@@ -6,6 +6,11 @@ from support.reading import P0, P1, World
 from streamer.broker import OutOfRangeError
 from streamer.errors import BrokerError
 
+
+def raised(error):
+    raise error
+
+
 GONE = BrokerError("committing: the coordinator is gone", retriable=True)
 
 
@@ -190,6 +195,22 @@ def test_a_rewind_is_committed_before_anything_behind_it_is_answered():
     world.consumer.script = [lambda: world.consumer.assign(P0), OutOfRangeError({P0: 50})]
     world.run(2, settle=False)
     assert world.consumer.commits == [{P0: 0}]
+
+
+def test_a_step_back_that_fails_is_taken_again():
+    """The client may say but once that a position is out of range: it is gone to again."""
+    world = World(out_of_range="earliest")
+    world.consumer.stored[P0] = 50
+    world.consumer.script = [lambda: world.consumer.assign(P0), OutOfRangeError({P0: 50})]
+    sought, seek = [], world.consumer.seek
+    world.consumer.seek = lambda partition, offset: sought.append(offset) or seek(partition, offset)
+    commit, world.consumer.commit = world.consumer.commit, lambda *_: raised(GONE)
+    world.run(2, settle=False)
+    assert sought == [50, 50]  # where it begins, and once more
+    world.consumer.commit = commit
+    world.consumer.script = [OutOfRangeError({P0: 50})]
+    world.run(10)
+    assert world.seen == list(range(10))
 
 
 @pytest.mark.parametrize("policy", ["stop", "earliest", "latest"])
