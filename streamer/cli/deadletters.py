@@ -108,8 +108,8 @@ def replay(
 ) -> None:
     """Send dead letters to the topics they came from, with their original keys and headers.
 
-    All of them in one transaction, 100,000 at the most: either all are sent or none. Without
-    filters a second replay goes on where the first one ended.
+    All of them in one transaction, 100,000 or 256 MiB at the most: either all are sent or none.
+    Without filters a second replay goes on where the first one ended.
     """
     from streamer.operate.deadletters import Choice
     from streamer.operate.deadletters import replay as replayed
@@ -124,8 +124,10 @@ def replay(
             f"{place}: its value was dropped for its size, and the original is gone", err=True
         )
     if done.more:
-        go_on = "call it again" if choice.everything else "go on with --since and --until"
-        typer.echo(f"there are more than one transaction takes: {go_on}", err=True)
+        again_how = "call it without --again" if again else "call it again"
+        go_on = again_how if choice.everything else "go on with --since and --until"
+        told = "there are more than one transaction takes"
+        typer.echo(told if dry_run else f"{told}: {go_on}", err=True)
     if not done.counts:
         typer.echo("nothing to replay")
 

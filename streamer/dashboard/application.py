@@ -38,7 +38,7 @@ _CHARTS = {"uPlot.iife.js": "text/javascript", "uPlot.min.css": "text/css"}
 _NO_CHARTS = {"uPlot.iife.js": "// charts are not installed: pip install 'streamer[dashboard]'\n"}
 _MOST_BYTES = 4096
 
-Replay = Callable[[str, str | None], Mapping[str, int]]
+Replay = Callable[[str, str | None], tuple[Mapping[str, int], bool]]
 """Sends the dead letters of a topic, perhaps of one reason only, on their way; counts by topic."""
 
 
@@ -143,13 +143,13 @@ class Actions:
         if not self._one_at_a_time.acquire(blocking=False):
             return _json({"error": "another replay is going on"}, 409)
         try:
-            counts = replay(topic, str(reason) if reason else None)
+            counts, more = replay(topic, str(reason) if reason else None)
         except StreamerError as error:
             return _json({"error": str(error)}, 502)
         finally:
             self._one_at_a_time.release()
         self._log.info("dead letters were replayed from the page", topic=topic, counts=counts)
-        return _json({"replayed": dict(counts)})
+        return _json({"replayed": dict(counts), "more": more})
 
 
 def chart_file(name: str) -> str:

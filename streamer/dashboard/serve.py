@@ -15,8 +15,9 @@ from streamer.runtime import queued_signals
 def replaying(settings: Settings) -> Replay:
     """Make what replays the dead letters of a topic, in one transaction."""
 
-    def replayed(topic: str, reason: str | None) -> Mapping[str, int]:
-        return replay(settings, topic, Choice(reason=reason), again=False, dry=False).counts
+    def replayed(topic: str, reason: str | None) -> tuple[Mapping[str, int], bool]:
+        done = replay(settings, topic, Choice(reason=reason), again=False, dry=False)
+        return done.counts, done.more
 
     return replayed
 

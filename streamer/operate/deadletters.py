@@ -14,6 +14,8 @@ from streamer.records import OutRecord, Record, TopicPartition
 
 _POLL_S = 0.25
 _MOST_AT_ONCE = 100_000
+_MOST_BYTES = 256 * 2**20
+"""Of a transaction, which is held in memory as a whole."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,8 @@ def replay(settings: Settings, topic: str, choice: Choice, *, again: bool, dry: 
 
     All go in one transaction: a replay that fails has sent nothing. Without filters it begins where
     the last one ended, which is committed in the same transaction for the group `streamer.replay`:
-    run twice, it sends nothing twice. A transaction takes 100,000 at the most.
+    run twice, it sends nothing twice. A transaction takes 100,000 at the
+    most, and 256 MiB.
 
     Args:
         settings: where Kafka is.
@@ -162,10 +165,10 @@ def replay(settings: Settings, topic: str, choice: Choice, *, again: bool, dry: 
         originals = Originals(finder)
         chosen: list[OutRecord] = []
         lost: list[str] = []
-        more = False
+        more, size = False, 0
         ends: dict[TopicPartition, int] = {}
         for letter in letters(reader, topic, choice, begin):
-            more = len(chosen) == _MOST_AT_ONCE
+            more = len(chosen) == _MOST_AT_ONCE or size > _MOST_BYTES
             if more:
                 break
             at = TopicPartition(letter.topic, letter.partition)
@@ -175,6 +178,7 @@ def replay(settings: Settings, topic: str, choice: Choice, *, again: bool, dry: 
                 lost.append(f"{at}/{letter.offset}")
             else:
                 chosen.append(original)
+                size += len(original.value or b"")
     counts: dict[str, int] = {}
     for record in chosen:
         counts[record.topic] = counts.get(record.topic, 0) + 1

@@ -214,7 +214,7 @@ $("replay").addEventListener("submit", async event => {
       body: JSON.stringify({ topic: form.topic.value, reason: form.reason.value || null }) });
     const said = await answer.json(), counts = Object.entries(said.replayed ?? {});
     told.className = answer.ok ? "good" : "bad";
-    put(told, said.error ?? (counts.length ? counts.map(([topic, n]) => `${n} replayed to ${topic}`).join(", ") : "nothing to replay"));
+    put(told, said.error ?? (counts.length ? counts.map(([topic, n]) => `${n} replayed to ${topic}`).join(", ") + (said.more ? "; there are more: streamer deadletters replay" : "") : "nothing to replay"));
   } catch { told.className = "bad"; put(told, "the page's server does not answer"); }
 });
 

@@ -27,7 +27,7 @@ class Replays:
 
     def __call__(self, topic, reason):
         self.asked.append((topic, reason))
-        return {"in": 3}
+        return {"in": 3}, False
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_picture_is_given_as_long_as_it_is_kept(page):
 
 def test_who_shows_the_token_replays(page, replays):
     answer = page.post("/replay", json={"topic": "t.dead", "reason": "bad"}, headers=TOKEN)
-    assert (answer.status_code, answer.json()) == (200, {"replayed": {"in": 3}})
+    assert (answer.status_code, answer.json()) == (200, {"replayed": {"in": 3}, "more": False})
     assert replays.asked == [("t.dead", "bad")]
 
 
