@@ -70,11 +70,12 @@ class Encoder:
         return self._out(record, value)
 
     def _event(self, record: Record, content: bytes) -> OutRecord:
+        moment = time_of(record.timestamp) if record.timestamp >= 0 else None
         attributes = {
             "id": f"{record.topic}/{record.partition}/{record.offset}",
             "source": f"/streamer/{self._name}",
             "type": EVENT_TYPE,
-            **({"time": time_of(record.timestamp)} if record.timestamp >= 0 else {}),
+            **({} if moment is None else {"time": moment}),
         }
         structured = self._sink.mode == "structured"
         value, headers = enveloped(content, attributes, structured=structured)

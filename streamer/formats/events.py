@@ -114,7 +114,10 @@ def enveloped(
     return content, (*headers, ("content-type", b"application/json"))
 
 
-def time_of(timestamp_ms: int) -> str:
-    """Write a record's timestamp as an event's time."""
-    moment = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+def time_of(timestamp_ms: int) -> str | None:
+    """Write a record's timestamp as an event's time; None for one that no calendar has."""
+    try:
+        moment = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+    except (ValueError, OverflowError, OSError):  # microseconds, say, which brokers take
+        return None
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from streamer.config.settings import RegistrySettings
-from streamer.errors import ConfigError, DecodeError
+from streamer.errors import BrokerError, ConfigError, DecodeError
 from streamer.formats.registry import Registry, Schema
 from streamer.formats.wire import message_indexes, unwrapped
 
@@ -113,7 +113,7 @@ class JsonSchemaReading:
             self._learn(schema, resources)
             kind = self._kinds(content)
             kind.check_schema(content)
-        except DecodeError:
+        except (DecodeError, BrokerError):  # the latter is no fault of the record
             raise
         except Exception as error:
             raise _unfit("schema", schema_id, error) from error

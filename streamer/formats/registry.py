@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPException
 from math import inf
 from threading import Lock
 from typing import Any
@@ -22,6 +23,9 @@ _TYPE = "application/vnd.schemaregistry.v1+json"
 _TIMEOUT_S = 10.0
 _LONGEST_WAIT_S = 5.0
 _NOT_FOUND = 404
+_NOT_ALLOWED = (401, 403, 407)
+_ASK_AGAIN_S = 60.0
+_MOST_MISSING = 10_000
 _MAY_COME_BACK = (408, 429, 500, 502, 503, 504)
 
 
@@ -61,7 +65,7 @@ class Registry:
         self._patience = patience
         self._log = structlog.get_logger("schemas")
         self._known: dict[int, Schema] = {}
-        self._missing: set[int] = set()
+        self._missing: dict[int, float] = {}
         self._lock = Lock()
 
     def schema(self, schema_id: int) -> Schema:
@@ -69,6 +73,7 @@ class Registry:
 
         Raises:
             DecodeError: `unknown-schema`: the registry does not know it.
+            BrokerError: it does not let us read, or we are to stop.
         """
         with self._lock:
             found = self._known.get(schema_id)
@@ -77,9 +82,9 @@ class Registry:
             return found
 
     def version(self, subject: str, version: int) -> Schema:
-        """Give a version of a subject: what another schema refers to."""
+        """Give a version of a subject: what another schema refers to; raises as `schema` does."""
         path = f"/subjects/{quote(subject, safe='')}/versions/{version}"
-        return self.schema(int(self._patiently("GET", path)["id"]))
+        return self.schema(int(self._told(path, f"version {version} of {subject}")["id"]))
 
     def register(self, subject: str, kind: str, text: str) -> int:
         """Register a schema, or find it, under a subject; give its id.
@@ -100,20 +105,32 @@ class Registry:
             raise ConfigError(f"{told} (schema_registry.register_schemas)") from error
 
     def _fetched(self, schema_id: int) -> Schema:
-        if schema_id in self._missing:
+        if time.monotonic() < self._missing.get(schema_id, 0.0):
             raise DecodeError(f"schema {schema_id} is unknown", reason="unknown-schema")
         try:
-            told = self._patiently("GET", f"/schemas/ids/{schema_id}")
-        except _RefusedError as error:
-            if error.status == _NOT_FOUND:
-                self._missing.add(schema_id)
-            told_instead = f"the schema registry has no schema {schema_id}: {error}"
-            raise DecodeError(told_instead, reason="unknown-schema") from error
+            told = self._told(f"/schemas/ids/{schema_id}", f"schema {schema_id}")
+        except DecodeError:
+            if len(self._missing) >= _MOST_MISSING:
+                self._missing.clear()
+            self._missing[schema_id] = time.monotonic() + _ASK_AGAIN_S
+            raise
         references = tuple(
             (str(one["name"]), str(one["subject"]), int(one["version"]))
             for one in told.get("references") or ()
         )
         return Schema(told.get("schemaType") or "AVRO", told["schema"], references)
+
+    def _told(self, path: str, what: str) -> Any:
+        """Read what a record asks for: a refusal that is not about it must not cost it."""
+        try:
+            return self._patiently("GET", path)
+        except _RefusedError as error:
+            if error.status in _NOT_ALLOWED:
+                told = f"the schema registry {self._url} refuses to show {what}: {error}"
+                hint = "(schema_registry.username and password)"
+                raise BrokerError(f"{told} {hint}", retriable=False) from error
+            told = f"the schema registry has not {what}: {error}"
+            raise DecodeError(told, reason="unknown-schema") from error
 
     def _patiently(self, method: str, path: str, content: Any = None) -> Any:
         """Ask until there is an answer: an outage must not turn records into dead letters."""
@@ -125,7 +142,7 @@ class Registry:
                 if error.status not in _MAY_COME_BACK:
                     raise
                 reason = str(error)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, HTTPException) as error:  # away, or cut off in the middle
                 reason = str(getattr(error, "reason", None) or error)
             if self._stopping() or time.monotonic() - began > self._patience:
                 told = f"the schema registry {self._url} does not answer: {reason}"

@@ -42,9 +42,8 @@ def error_in(record: Record) -> dict[str, str]:
 
 def readable(record: Record) -> Text:
     """Make a line for people: time, place, source, and what was answered or what went wrong."""
-    at = datetime.fromtimestamp(max(record.timestamp, 0) / 1000, tz=UTC).astimezone()
     line = Text.assemble(
-        (f"{at:%H:%M:%S}.{at.microsecond // 1000:03d} ", "dim"),
+        (f"{_moment(record.timestamp)} ", "dim"),
         (f"{record.partition}/{record.offset} ", "dim"),
     )
     error, prediction = error_in(record), prediction_in(record)
@@ -64,6 +63,15 @@ def readable(record: Record) -> Text:
         line.append(_key(record))
         line.append(_short(_preview(record.value)))
     return line
+
+
+def _moment(timestamp_ms: int) -> str:
+    """Write a time of day; of a timestamp that no calendar has, its number."""
+    try:
+        at = datetime.fromtimestamp(max(timestamp_ms, 0) / 1000, tz=UTC).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return str(timestamp_ms)
+    return f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}"
 
 
 def as_object(record: Record) -> dict[str, Any]:

@@ -12,6 +12,8 @@ class SchemaRegistry(LocalServer):
 
     Attributes:
         away: how many of the next requests are answered with 503.
+        refuses: the status that all requests are answered with, if any.
+        cut: how many of the next answers end in their middle.
     """
 
     def __init__(self) -> None:
@@ -20,6 +22,8 @@ class SchemaRegistry(LocalServer):
         self.asked: list[str] = []
         self.proofs: list[str | None] = []
         self.away = 0
+        self.refuses = 0
+        self.cut = 0
         outer = self
 
         class Handler(Answers):
@@ -35,6 +39,16 @@ class SchemaRegistry(LocalServer):
                 if outer.away:
                     outer.away -= 1
                     status, told = 503, {"message": "back soon"}
+                elif outer.refuses:
+                    status, told = outer.refuses, {"message": "who are you?"}
+                elif outer.cut:
+                    outer.cut -= 1
+                    self.send_response(200)
+                    self.send_header("content-length", "1000")
+                    self.end_headers()
+                    self.wfile.write(b'{"schema":')
+                    self.close_connection = True
+                    return
                 else:
                     status, told = outer._told(self.command, self.path, content)
                 self.answer(status, json.dumps(told).encode())

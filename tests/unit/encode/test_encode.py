@@ -52,6 +52,14 @@ def test_a_prediction_is_what_the_documentation_shows(encoder):
     assert written == {**shown, "source": source, "topology": "words"}
 
 
+def test_an_event_of_a_record_with_an_odd_timestamp_has_no_time():
+    item = answered(record(1, timestamp=1_763_712_000_000_000))  # microseconds
+    made = Encoder(topology(sink={"topic": "out", "format": "cloudevents"}))
+    names = [name for name, _ in encoded(made, item).headers]
+    assert "ce_id" in names
+    assert "ce_time" not in names
+
+
 def test_a_prediction_says_what_it_is_of_and_who_made_it(encoder):
     item = Item(record(1042, 3, timestamp=1763712000000))
     item.answers["detect"] = Answer("object-detection", "signs", "3", [{"label": "stop"}])

@@ -13,6 +13,12 @@ NEEDED = (
 )
 
 
+@pytest.mark.parametrize("timestamp", [1_763_712_000_000_000, 2**62])
+def test_a_timestamp_that_no_calendar_has_has_no_time(timestamp):
+    assert time_of(timestamp) is None
+    assert time_of(1_763_712_000_000) == "2025-11-21T08:00:00.000Z"
+
+
 def test_in_binary_mode_the_value_is_the_data():
     event = event_of(b"\xff\xd8", (*NEEDED, ("content-type", b"image/jpeg")))
     assert (event.content, event.is_json) == (b"\xff\xd8", False)

@@ -5,8 +5,9 @@ import fastavro
 import pytest
 from google.protobuf import timestamp_pb2
 
-from streamer.errors import DecodeError
-from streamer.formats import reading_for, reading_of
+from streamer.config.settings import RegistrySettings
+from streamer.errors import BrokerError, DecodeError
+from streamer.formats import Registry, reading_for, reading_of
 from streamer.formats.wire import wrapped
 
 PERSON = {
@@ -98,6 +99,17 @@ def test_a_json_schema_may_build_on_another_of_the_registry_and_on_nothing_else(
     elsewhere = {"properties": {"text": {"$ref": f"{server.url}/schemas/ids/1"}}}
     number = server.add(json.dumps(elsewhere), "JSON")
     assert reason(lambda: reading.json(wrapped(number, b'{"text": "a"}'))) == "schema-mismatch"
+
+
+def test_a_registry_that_is_away_when_a_reference_is_asked_for_costs_no_record(server):
+    server.add('{"type": "string"}', "JSON", subject="short")
+    told = [{"name": "short.json", "subject": "short", "version": 1}]
+    number = server.add('{"$ref": "short.json"}', "JSON", references=told)
+    leaving = Registry(RegistrySettings(url=server.url), lambda: True, lambda _: None)
+    leaving.schema(number)  # it goes away between the schema and what that builds on
+    server.away = 9
+    with pytest.raises(BrokerError, match="does not answer"):
+        reading_for("json-schema", leaving).json(wrapped(number, b'"a"'))
 
 
 def test_a_value_of_any_kind_is_read_by_its_schema(server, registry):

@@ -1,4 +1,5 @@
 import base64
+import time
 
 import pytest
 
@@ -27,6 +28,42 @@ def test_a_registry_that_is_away_is_waited_for(server, registry):
     server.away = 3
     assert registry.schema(number).text == '"string"'
     assert len(server.asked) == 4
+
+
+def test_an_answer_that_is_cut_off_is_asked_for_again(server, registry):
+    number = server.add('"string"')
+    server.cut = 2
+    assert registry.schema(number).text == '"string"'
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_registry_that_lets_nobody_read_costs_no_record(server, registry, status):
+    server.refuses = status
+    for asked in (lambda: registry.schema(1), lambda: registry.version("s", 1)):
+        with pytest.raises(
+            BrokerError, match=rf"refuses .*{status}.*schema_registry\.user"
+        ) as raised:
+            asked()
+        assert not raised.value.retriable
+
+
+def test_a_version_that_is_not_there_is_the_records_fault(server, registry):
+    server.refuses = 404
+    with pytest.raises(DecodeError) as raised:
+        registry.version("s", 1)
+    assert raised.value.reason == "unknown-schema"
+
+
+def test_an_id_that_was_unknown_is_asked_for_again_after_a_while(server, registry, monkeypatch):
+    with pytest.raises(DecodeError):
+        registry.schema(1)
+    server.add('"string"')  # a replica that lagged behind
+    with pytest.raises(DecodeError):
+        registry.schema(1)
+    now = time.monotonic() + 61
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    assert registry.schema(1).text == '"string"'
 
 
 def test_waiting_ends_when_the_process_does(server):

@@ -1,6 +1,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +32,11 @@ PREDICTION: dict[str, Any] = {
 
 def record(value: bytes | None, key: bytes | None = None, headers=()) -> Record:
     return Record("out", 1, 7, 1763712000000, key, value, headers)
+
+
+def test_a_timestamp_that_no_calendar_has_is_shown_as_it_is():
+    one = msgspec.structs.replace(record(b"a"), timestamp=1_763_712_000_000_000)
+    assert readable(one).plain.startswith("1763712000000000 ")
 
 
 def test_a_prediction_is_a_line_with_source_labels_scores_and_boxes():
