@@ -54,6 +54,6 @@ WORKDIR /etc/streamer
 EXPOSE 8080
 # Kubernetes has probes of its own and passes this over.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=15m \
-    CMD ["python", "-c", "import os, urllib.request as web; web.urlopen(f'http://127.0.0.1:{os.environ.get(\"STREAMER_HTTP__PORT\", \"8080\")}/livez', timeout=3)"]
+    CMD ["python", "-c", "import os, urllib.request as web; web.build_opener(web.ProxyHandler({})).open(f'http://127.0.0.1:{os.environ.get(\"STREAMER_HTTP__PORT\", \"8080\")}/livez', timeout=3)"]
 ENTRYPOINT ["streamer"]
 CMD ["--help"]

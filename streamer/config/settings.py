@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from streamer.config.explain import explained
@@ -130,6 +130,13 @@ class HttpSettings(Section):
     advertised_url: str | None = None
     """Where others reach them, told on the events topic for the live page; if left out,
     http://HOST:PORT with this host's name, or the address listened on."""
+
+    @field_validator("advertised_url")
+    @classmethod
+    def _is_address(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return url
 
 
 class DashboardSettings(Section):

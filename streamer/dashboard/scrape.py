@@ -4,10 +4,11 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from time import monotonic
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -31,7 +32,7 @@ class _NoRedirects(HTTPRedirectHandler):
         """Follow nothing."""
 
 
-_OPENER = build_opener(_NoRedirects)
+_OPENER = build_opener(_NoRedirects, ProxyHandler({}))  # daemons are near by
 
 
 @dataclass(frozen=True)
@@ -106,14 +107,14 @@ def growth(scrapes: Iterable[Scrape], name: str, *labels: str, **only: str) -> d
 
 
 def _asked(url: str) -> bytes:
-    request = Request(url, headers={"accept": "text/plain, application/json"})  # noqa: S310
     try:
+        request = Request(url, headers={"accept": "text/plain, application/json"})  # noqa: S310
         with _OPENER.open(request, timeout=_TIMEOUT_S) as answer:
             told: bytes = answer.read(_MOST_BYTES)
             return told
     except HTTPError as error:
         error.close()
         raise SilentError(f"{url} answers {error.code}") from error
-    except OSError as error:
+    except (OSError, HTTPException, ValueError) as error:  # or no address, or no HTTP behind it
         reason = getattr(error, "reason", error)
         raise SilentError(f"{url} does not answer: {reason}") from error

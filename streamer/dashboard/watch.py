@@ -2,7 +2,7 @@
 
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from threading import Event, Lock, Thread
@@ -110,7 +110,7 @@ class Watch:
     def look(self) -> None:
         """Look at every process once."""
         wanted = dict.fromkeys(url for given in self._urls for url in _resolved(given))
-        wanted |= dict.fromkeys(url.rstrip("/") for url in self._found())
+        wanted |= dict.fromkeys(self._good(self._found()))
         with self._lock:
             known = list(self._processes)
         asked = [*wanted, *(url for url in known if url not in wanted)]
@@ -118,6 +118,14 @@ class Watch:
             for url, outcome in zip(asked, pool.map(_look, asked), strict=True):
                 self._note(url, outcome, wanted=url in wanted)
         self._looked()
+
+    def _good(self, urls: Iterable[str]) -> Iterator[str]:
+        """Give the addresses that are some: these come from a topic."""
+        for url in urls:
+            try:
+                yield checked(url)
+            except ConfigError as error:
+                self._log.debug("an address on the events topic is none", error=str(error))
 
     def _note(self, url: str, outcome: Scrape | str, *, wanted: bool) -> None:
         with self._lock:
@@ -156,11 +164,11 @@ def checked(url: str) -> str:
         ConfigError: it is none.
     """
     plain = url.removeprefix(_DNS)
-    parts = urlsplit(plain if "://" in plain else f"http://{plain}")
     try:
+        parts = urlsplit(plain if "://" in plain else f"http://{plain}")
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is no number
-        good = False
+        parts, good = urlsplit(""), False
     if not good:
         message = f"'{url}' is no address of a daemon; write for instance http://127.0.0.1:8080"
         raise ConfigError(message)

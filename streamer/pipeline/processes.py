@@ -43,6 +43,7 @@ if not sys.stdin.read():
             pass
 """
 _WATCH_EVERY_S = 0.1
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is this very machine
 _GRACE_S = 10.0
 
 
@@ -59,7 +60,7 @@ class Child:
         """Ask its endpoints; (0, why) if it does not answer."""
         try:
             url = f"http://{_HOST}:{self.port}{path}"
-            with urllib.request.urlopen(url, timeout=_ASK_S) as answer:
+            with _OPENER.open(url, timeout=_ASK_S) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -70,9 +71,15 @@ class Child:
 
 @dataclass(eq=False)
 class Fleet(Collector):
-    """All daemons of one parent: their health as one, their metrics side by side."""
+    """All daemons of one parent: their health as one, their metrics side by side.
+
+    Attributes:
+        children: the daemons.
+        instance: the parent's name.
+    """
 
     children: list[Child] = field(default_factory=list)
+    instance: str = ""
 
     def started(self) -> tuple[bool, str]:
         """Whether all have loaded their models."""
@@ -87,14 +94,19 @@ class Fleet(Collector):
         return self._all("/livez")
 
     def status(self) -> dict[str, Any]:
-        """Give what each tells of itself."""
-        told = {}
+        """Give what each tells of itself, and what they do together."""
+        told: dict[str, dict[str, Any]] = {}
         for child, (_, text) in self._asked("/status"):
             try:
                 told[str(child.number)] = json.loads(text)
             except ValueError:
                 told[str(child.number)] = {"error": text}
-        return {"processes": told}
+        return {
+            "instance": self.instance,
+            "process": f"{self.instance} {os.getpid()}",
+            "topologies": _together([one.get("topologies") or {} for one in told.values()]),
+            "processes": told,
+        }
 
     def describe(self) -> list[Metric]:
         """Name no families: which there are is known when they are asked for."""
@@ -141,13 +153,15 @@ class Supervisor:
         self._count = count
         self._log = structlog.get_logger("processes")
         self._signalled = Event()
-        self.fleet = Fleet()
+        self.fleet = Fleet(instance=settings.instance)
+        self._advertised: str | None = None
 
     def run(self) -> int:
         """Run until a signal, or until a daemon ends; give the exit code."""
         registry = CollectorRegistry()
         registry.register(self.fleet)
-        with Endpoints(self._settings.http, self.fleet, registry, self.fleet.status):
+        with Endpoints(self._settings.http, self.fleet, registry, self.fleet.status) as endpoints:
+            self._advertised = endpoints.advertised
             before = {one: signal.signal(one, self._hand_on) for one in _SIGNALS}
             try:
                 for number in range(self._count):
@@ -182,8 +196,10 @@ class Supervisor:
         """Give each a name and a port of its own, and its share of the memory."""
         member = self._settings.kafka.group_instance_id
         static = {"STREAMER_KAFKA__GROUP_INSTANCE_ID": f"{member}-{number}"} if member else {}
+        told = {"STREAMER_HTTP__ADVERTISED_URL": self._advertised} if self._advertised else {}
         return {
             **static,
+            **told,  # the live page looks at the parent, which tells of all
             "STREAMER_INSTANCE": f"{self._settings.instance}-{number}",
             "STREAMER_HTTP__HOST": _HOST,
             "STREAMER_HTTP__PORT": str(port),
@@ -240,6 +256,8 @@ class Supervisor:
 
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_ALIKE = ("delivery", "group", "topics", "sink", "deadletter", "steps")
+"""What all of them say alike of a topology."""
 
 
 def run_processes(
@@ -254,6 +272,19 @@ def run_processes(
         count: processes.
     """
     return Supervisor(files, settings, config, count).run()
+
+
+def _together(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Give what daemons in one group say of each topology as if they were one."""
+    found: dict[str, Any] = {}
+    for name in sorted({name for one in told for name in one}):
+        parts = [one[name] for one in told if name in one]
+        found[name] = {
+            **{key: parts[0].get(key) for key in _ALIKE},
+            "joined": all(part.get("joined") for part in parts),
+            "assignment": sorted(p for part in parts for p in part.get("assignment", [])),
+        }
+    return found
 
 
 def _share_of_cores(number: int, count: int) -> set[int]:

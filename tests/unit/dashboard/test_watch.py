@@ -1,5 +1,8 @@
 """Looking at processes: those that answer, those that do not, those that are one."""
 
+import socket
+from threading import Thread
+
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 from starlette.applications import Starlette
@@ -92,6 +95,30 @@ def test_processes_that_come_up_are_looked_at():
         found.append(served.url)
         watch.look()
         assert [one.error for one in watch.processes()] == [None]
+
+
+def test_one_odd_address_leaves_the_others_to_be_seen():
+    """Addresses come from a topic, too, to which anybody may write who may write to it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, process() as served:
+        rude = f"http://127.0.0.1:{silent.getsockname()[1]}"
+
+        def answer():
+            peer, _ = silent.accept()
+            with peer:
+                peer.sendall(b"220 this is no HTTP\r\n\r\n")
+
+        Thread(target=answer, daemon=True).start()
+        odd = ["myhost", "file:///etc/hostname", "http://a..b", "http://[", rude]
+        watch = Watch([], 1.0, lambda: [*odd, served.url])
+        watch.look()
+        assert [one.name for one in watch.processes() if one.error is None] == ["one"]
+        assert not any(one.url.startswith("file") for one in watch.processes())
+
+
+def test_processes_near_by_are_not_asked_through_a_proxy(monkeypatch):
+    with process() as served:
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+        assert scraped(served.url).status["instance"] == "one"
 
 
 def test_a_name_stands_for_all_its_addresses():

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from streamer.config import Settings
 from streamer.config.settings import HttpSettings
 from streamer.endpoints import Endpoints
-from streamer.pipeline.processes import Child, Fleet, Supervisor, _share_of_cores
+from streamer.pipeline.processes import Child, Fleet, Supervisor, _share_of_cores, _together
 
 
 class Health:
@@ -66,7 +66,31 @@ def test_all_must_be_well_and_who_is_not_is_named(fleet):
 
 
 def test_the_status_of_each_is_told(fleet):
-    assert fleet.status() == {"processes": {"0": {"up": 1}, "1": {"up": 1}}}
+    assert fleet.status()["processes"] == {"0": {"up": 1}, "1": {"up": 1}}
+
+
+def test_what_they_do_together_is_told_as_one_daemon_would():
+    each = [
+        {"delivery": "exactly-once", "topics": ["in"], "joined": number == 0, "assignment": [part]}
+        for number, part in enumerate(["in/1", "in/0"])
+    ]
+    [told] = _together([{"street": each[0]}, {"street": each[1]}, {}]).values()
+    assert told["assignment"] == ["in/0", "in/1"]
+    assert not told["joined"]
+    assert (told["delivery"], told["topics"]) == ("exactly-once", ["in"])
+
+
+def test_children_announce_their_parent(monkeypatch):
+    """The live page asks it, and it tells of all: nobody else reaches their own ports."""
+    supervisor = Supervisor([], Settings(), None, 2)
+    supervisor._advertised = "http://host:8080"
+    environment = supervisor._environment(1, 1234)
+    assert environment["STREAMER_HTTP__ADVERTISED_URL"] == "http://host:8080"
+
+
+def test_a_child_is_not_asked_through_a_proxy(fleet, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert fleet.live() == (True, "")
 
 
 def test_one_that_does_not_answer_is_not_well(fleet):
