@@ -132,7 +132,8 @@ def judge(compared: Compared | Marks, gate: Gate, look: int, seed: int = 0) -> V
             f"({gate.class_examples} are asked for): nothing shows that these are not forgotten"
         )
         return Verdict("inconclusive", (told,), figures)
-    chance = _sign_test(groups) if marks.exact else _flip_test(groups, seed)
+    whole = marks.exact and marks.metric == "accuracy"  # won or lost, and nothing between
+    chance = _sign_test(groups) if whole else _flip_test(groups, seed)
     return _decided(figures, gate, chance, _regressions(marks, gate))
 
 

@@ -1,7 +1,7 @@
 """The labelled set as it stands: which label of an example counts, and which side it is on."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,16 +67,23 @@ class LabelledSet:
         rows: what is there already, oldest first.
         split: how it is divided.
         counts: what was counted before.
+        firsts: by cluster, the sequence that it came with, where its first rows are gone.
     """
 
-    def __init__(self, rows: Iterable[Row], split: Split, counts: dict[str, int]) -> None:
+    def __init__(
+        self,
+        rows: Iterable[Row],
+        split: Split,
+        counts: dict[str, int],
+        firsts: Mapping[str, int] | None = None,
+    ) -> None:
         self._split = split
         self.counts = Counter(counts)
         self._last: dict[str, Row] = {}
         self._names: dict[str, list[str]] = {}
         self._near = Near()
         self._clusters: dict[str, str] = {}
-        self._first: dict[str, int] = {}
+        self._first: dict[str, int] = dict(firsts or {})
         for row in rows:
             self._note(row)
 
@@ -192,18 +199,26 @@ class LabelledSet:
         self, sha: str, group: str | None, signed: bytes, others: Sequence[Row]
     ) -> tuple[str, bool]:
         """Choose what an example stays together with, and whether that can't be had."""
-        if others:
-            return others[0].cluster, others[0].apart
         own = f"group:{group}" if group is not None else None
+        if others:
+            known = others[0]
+            return known.cluster, known.apart or self._torn({known.cluster, own or known.cluster})
         candidates = dict.fromkeys(self._near.clusters(signed))
         if own is not None and own in self._clusters:
             candidates = {self._clusters[own]: None, **candidates}
         if not candidates:
             return own or f"sha:{sha}", False
         chosen = next(iter(candidates))
-        sides = {side_of(one, self._split.validation, self._split.test) for one in candidates}
-        # Two clusters of the held-out side may be retired at different times.
-        return chosen, len(sides) > 1 or (sides == {"test"} and len(candidates) > 1)
+        # what comes later of its own group, and is near to nothing, stands on that group's side
+        return chosen, self._torn({*candidates, own or chosen})
+
+    def _torn(self, clusters: set[str]) -> bool:
+        """Whether clusters are not on one side.
+
+        Two of the held-out side are neither: they may be retired at different times.
+        """
+        sides = {side_of(one, self._split.validation, self._split.test) for one in clusters}
+        return len(sides) > 1 or (sides == {"test"} and len(clusters) > 1)
 
     def _living(self, sha: str) -> list[str]:
         return [
@@ -219,8 +234,8 @@ class LabelledSet:
         names = self._names.setdefault(row.sha, [])
         if row.name not in names:
             names.append(row.name)
-        if row.cluster not in self._first:
-            self._first[row.cluster] = row.sequence
+        first = self._first.get(row.cluster, row.sequence)
+        self._first[row.cluster] = min(first, row.sequence)
         if row.cluster.startswith("group:"):
             self._clusters.setdefault(row.cluster, row.cluster)
         if not row.apart and len(names) == 1:

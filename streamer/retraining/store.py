@@ -41,6 +41,7 @@ class Store:
         sequence: of the last shard; the set's version.
         positions: by partition of the labels topic, the offset to go on from.
         counts: what was counted on the way, malformed labels among it.
+        firsts: by cluster, the sequence that it came with, of rows that a compaction has dropped.
     """
 
     def __init__(self, place: Place) -> None:
@@ -48,6 +49,7 @@ class Store:
         self.sequence = 0
         self.positions: dict[int, int] = {}
         self.counts: dict[str, int] = {}
+        self.firsts: dict[str, int] = {}
 
     def rows(self) -> list[Row]:
         """Read all rows, oldest first, without their values; note positions and counts."""
@@ -98,6 +100,12 @@ class Store:
             value = values.get(row.sha) if row.sha not in seen else None
             seen.add(row.sha)
             kept.append(replace(row, value=value))
+        clusters = {row.cluster for row in kept}
+        firsts = {cluster: at for cluster, at in self.firsts.items() if cluster in clusters}
+        for row in everything:
+            if row.cluster in clusters:
+                firsts[row.cluster] = min(firsts.get(row.cluster, row.sequence), row.sequence)
+        self.firsts = firsts
         number = self.sequence + 1
         self._write(f"{number:08d}.whole.parquet", kept, self.positions, self.counts)
         self.sequence = number
@@ -115,20 +123,22 @@ class Store:
             self.sequence = number
             self.positions = {int(part): at for part, at in note["positions"].items()}
             self.counts = note["counts"]
+            self.firsts.update(note.get("firsts", {}))
             sequences = note.get("sequences")
             for at, row in enumerate(read.to_pylist()):
                 yield Row(**row, sequence=sequences[at] if sequences else number)
 
     def _shards(self) -> list[tuple[int, str]]:
-        """Name the shards that count: the newest whole one, and those behind it."""
+        """Name the shards that count: the newest whole one, and those behind it.
+
+        One of the same number beside it was written by who took over while the compaction stood
+        still: it is not in the whole one.
+        """
         names = self._place.names(_SHARDS)
         found = [(int(name.partition(".")[0]), name) for name in names if name.endswith(".parquet")]
         whole = max((number for number, name in found if ".whole." in name), default=0)
-        return [
-            (n, name)
-            for n, name in sorted(found)
-            if n > whole or (n == whole and ".whole." in name)
-        ]
+        found.sort(key=lambda one: (one[0], ".whole." not in one[1]))
+        return [one for one in found if one[0] >= whole]
 
     def _remove_replaced(self, number: int) -> None:
         for name in self._place.names(_SHARDS):
@@ -150,6 +160,7 @@ class Store:
         note: dict[str, Any] = {"positions": dict(positions), "counts": dict(counts)}
         if ".whole." in name:
             note["sequences"] = [row.sequence for row in listed]
+            note["firsts"] = self.firsts
         table = pa.table(columns, schema=_schema()).replace_schema_metadata(
             {_NOTE: json.dumps(note).encode()}
         )

@@ -72,7 +72,8 @@ def dropped(
     total = sum(figures.random for _, figures in mine)
     earlier, later = Figures(), Figures()
     for _, figures in mine:
-        if earlier.random + figures.random <= total / 2 or not earlier.random:
+        fits = earlier.random + figures.random <= total / 2 or not earlier.random
+        if fits and not later.random:
             earlier = earlier + figures
         else:
             later = later + figures

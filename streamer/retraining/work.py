@@ -80,7 +80,7 @@ class Work:
         self._store.tidy()
         rows = self._store.rows()
         self._unforgotten = [row for row in rows if row.withdrawn]
-        self._set = LabelledSet(rows, plan.file.split, self._store.counts)
+        self._set = LabelledSet(rows, plan.file.split, self._store.counts, self._store.firsts)
         delay = int(plan.file.labels.delay * 1000)
         window = int(_WINDOW_S * 1000) + delay
         self._live = LiveAccuracy(

@@ -362,7 +362,10 @@ class Workshop:
     def _written_by(self, run: Run) -> str | None:
         """Find the version in the registry that a run has written."""
         for version in reversed(self.registry.versions(self._file.name)):
-            manifest = self.registry.manifest(self._file.name, version)
+            try:
+                manifest = self.registry.manifest(self._file.name, version)
+            except (ConfigError, ModelError):  # somebody else's: ours has one that can be read
+                continue
             if (manifest.lineage.model_extra or {}).get("run") == _token(run):
                 return version
         return None

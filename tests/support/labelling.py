@@ -18,7 +18,7 @@ def filled(
     store: Store, given: Iterable[tuple[str, str]], split: Split | None = None
 ) -> LabelledSet:
     """Take texts with their labels into a set, one shard."""
-    labelled = LabelledSet(store.rows(), split or Split(), store.counts)
+    labelled = LabelledSet(store.rows(), split or Split(), store.counts, store.firsts)
     number = store.sequence + 1
     rows = []
     for at, (text, answer) in enumerate(given):

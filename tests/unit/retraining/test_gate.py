@@ -71,6 +71,22 @@ def test_all_looks_together_spend_no_more_than_alpha():
     assert spent(0.05, 1) > spent(0.05, 2) > spent(0.05, 20) > 0
 
 
+def test_chances_that_are_better_by_far_where_it_matters_pass_although_most_fall_a_little():
+    """As after calibration: right answers a little less certain, wrong ones much less."""
+    count, rng = 400, np.random.default_rng(3)
+    right = rng.random(count) < 0.8
+    truths = [f"c{at % 4}" for at in range(count)]
+    answers = [t if good else "wrong" for t, good in zip(truths, right, strict=True)]
+    before = np.where(right, 0.99, 0.001)
+    after = np.where(right, 0.95, 0.1) + rng.uniform(0, 0.01, count)
+    clusters = [str(at) for at in range(count)]
+    given = Compared(truths, answers, answers, before, after, clusters, frozenset(truths))
+    better = judge(given, Gate(metric="nll", min_gain=0.01), 1)
+    assert better.decision == "promote", better
+    swapped = Compared(truths, answers, answers, after, before, clusters, frozenset(truths))
+    assert judge(swapped, Gate(metric="nll", min_gain=0.01), 1).decision == "reject"
+
+
 def test_records_of_one_group_count_as_one_piece_of_evidence():
     rng = np.random.default_rng(5)
     alone = compared(rng, 120, 0.5, 0.62, agree=0.95)

@@ -93,6 +93,30 @@ def test_what_belongs_together_stays_together_and_what_joins_two_sides_is_left_o
     assert labelled.counts["apart"] == 1
 
 
+@pytest.mark.parametrize("text", ["the very same words of both", "the very same words of both too"])
+def test_what_is_near_to_another_groups_stands_on_no_side_if_its_own_will_have_another(
+    labelled, text
+):
+    """In whichever order they come, a group is on one side only."""
+    sides = {}
+    for number in range(50):
+        place = labelled.take(
+            label(f"{number}", "a"), found(f"only {number} here", f"g{number}"), 1
+        )
+        sides[place.cluster.removeprefix("group:")] = next(
+            one.side for one in labelled.examples() if one.cluster == place.cluster
+        )
+    train = next(group for group, side in sides.items() if side == "train")
+    test = next(group for group, side in sides.items() if side == "test")
+    fresh = LabelledSet([], SPLIT, {})
+    fresh.take(label("j", "a"), found("the very same words of both", train), 1)
+    near = fresh.take(label("k", "a"), found(text, test), 1)  # nothing is known of its group yet
+    assert near.apart
+    later = fresh.take(label("k2", "a"), found("nothing like it at all", test), 1)
+    assert later.cluster == f"group:{test}"
+    assert {one.side for one in fresh.examples() if one.names != ("j",)} <= {"none", "test"}
+
+
 def test_what_was_held_out_is_learnt_from_once_it_is_retired_and_newer_groups_are_held_out(
     labelled,
 ):

@@ -90,3 +90,34 @@ def test_of_two_that_believe_to_be_the_one_the_second_overwrites_nothing(place):
     with pytest.raises(DownloadError, match="FileExistsError"):
         other.append([row("2")], {0: 1}, {})
     assert [found.name for found in Store(place).rows()] == ["1"]
+
+
+def test_a_compaction_that_stood_still_takes_nothing_from_who_took_over(place):
+    """Both write the next number, under different names; the labels of the second stay."""
+    stalled = Store(place)
+    stalled.append([row("1")], {0: 1}, {})
+    successor = Store(place)
+    successor.rows()
+    successor.append([row("2", "d e f")], {0: 2}, {})
+    stalled.compact()  # it goes on where it stood
+    successor.append([row("3", "g h i")], {0: 3}, {})
+    again = Store(place)
+    assert [one.name for one in again.rows()] == ["1", "2", "3"]
+    assert again.positions == {0: 3}
+    again.tidy()
+    again.compact()
+    assert sorted(one.name for one in Store(place).rows()) == ["1", "2", "3"]
+
+
+def test_when_a_cluster_came_is_known_after_its_first_rows_are_gone(place):
+    store = Store(place)
+    store.append([row("1", cluster="c")], {0: 1}, {})
+    store.append([row("2", "d e f", cluster="d")], {0: 2}, {})
+    store.append([row("1", answer="y", cluster="c")], {0: 3}, {})  # labelled anew
+    for _ in range(2):
+        store.compact()
+        store = Store(place)
+        assert {one.name: one.sequence for one in store.rows()} == {"1": 3, "2": 2}
+        assert store.firsts == {"c": 1, "d": 2}
+    labelled = LabelledSet(store.rows(), Split(), {}, store.firsts)
+    assert labelled._first == {"c": 1, "d": 2}

@@ -54,6 +54,18 @@ def cohorts(*right: int, of: int = 200):
     }
 
 
+def test_the_newest_answers_are_never_compared_as_if_they_were_the_old_ones():
+    """However many labels an hour has: what is small enough to fit was once put to the old half."""
+    sizes, hits = (400, 700, 50, 50), (360, 630, 5, 5)
+    uneven = {
+        ("kind", "m", "1", at): Figures(size, size, hit, size, size, hit)
+        for at, (size, hit) in enumerate(zip(sizes, hits, strict=True))
+    }
+    told = dropped(uneven, "m", "1")
+    assert told is not None
+    assert "from 90.0% to 80.0%" in told
+
+
 def test_a_drop_of_live_accuracy_is_told_when_it_is_certain():
     told = dropped(cohorts(180, 181, 120, 118), "m", "1")
     assert told is not None
