@@ -95,7 +95,16 @@ prometheus.io/port: {{ .Values.http.port | quote }}
 {{- end }}
 {{- end }}
 
+{{- /* Kubernetes' own limits: of a Service's name, and of what a StatefulSet adds to a pod's label. */}}
+{{- define "streamer.checkName" -}}
+{{- if gt (len .name) (int .most) }}
+{{- fail (printf "%s: the name %s has %d characters, %d at the most: shorten it, or set fullnameOverride" .where .name (len .name) (int .most)) }}
+{{- end }}
+{{- end }}
+
 {{- define "streamer.checkWorkload" -}}
+{{- $full := printf "%s-%s" (include "streamer.fullname" .root) .name }}
+{{- include "streamer.checkName" (dict "where" (printf "topologies.%s" .name) "name" $full "most" (ternary 52 63 (eq .daemon.kind "StatefulSet"))) }}
 {{- $scaling := .daemon.autoscaling }}
 {{- $where := printf "topologies.%s.daemon" .name }}
 {{- if $scaling.enabled }}
