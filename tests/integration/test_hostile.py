@@ -193,3 +193,38 @@ def test_what_the_broker_refuses_is_a_letter_and_one_too_large_goes_without_its_
     assert found[b"large"].error("truncated")
     assert told[b"future"] == ("produce", "refused-by-broker")
     assert (found[b"future"].value, found[b"future"].error("timestamp")) == (b"awful", str(future))
+
+
+class Spoilt(str):
+    """A header's name that is no UTF-8: other clients send them, and brokers take them."""
+
+    __slots__ = ()
+
+    def encode(self, *_):
+        return b"na\xffme"
+
+
+@pytest.mark.parametrize(
+    ("client", "carried"),
+    [
+        ("kafka-python", (("na\ufffdme", b"1"), ("good", b"2"))),  # as Java's client reads it
+        ("librdkafka", ()),  # of such a record it gives none
+    ],
+)
+def test_a_headers_name_that_is_no_utf8_keeps_nobody_from_reading(client, carried, topics, daemons):
+    tiny.text_model(daemons.folder / "models")
+    source, sink = topics.make(1), topics.make(1)
+    topology = {
+        "name": f"names-{sink[-8:]}",
+        "delivery": "exactly-once",
+        "source": {"topics": [source], "format": "text"},
+        "model": "mood",
+        "sink": {"topic": sink},
+    }
+    odd = Sent(b"good", b"odd", ((Spoilt("x"), b"1"), ("good", b"2")))
+    topics.send(source, [Sent(b"bad", b"before"), odd, Sent(b"fine", b"behind")])
+    with daemons.running(topology, STREAMER_KAFKA__CLIENT=client) as daemon:
+        answers = topics.read(sink, 3, alive=daemon.alive)
+    assert [answer.key for answer in answers] == [b"before", b"odd", b"behind"]
+    mark = ("streamer.topology", topology["name"].encode())
+    assert answers[1].headers == (*carried, mark)
