@@ -223,7 +223,7 @@ def test_a_headers_name_that_is_no_utf8_keeps_nobody_from_reading(client, carrie
     }
     odd = Sent(b"good", b"odd", ((Spoilt("x"), b"1"), ("good", b"2")))
     topics.send(source, [Sent(b"bad", b"before"), odd, Sent(b"fine", b"behind")])
-    with daemons.running(topology, STREAMER_KAFKA__CLIENT=client) as daemon:
+    with daemons.running(topology, KAFKA__CLIENT=client) as daemon:
         answers = topics.read(sink, 3, alive=daemon.alive)
     assert [answer.key for answer in answers] == [b"before", b"odd", b"behind"]
     mark = ("streamer.topology", topology["name"].encode())
