@@ -41,6 +41,7 @@ class Member:
             self.budget,
             self.caution,
             None if exactly_once else self.commits,
+            topics=self.topology.source.topics,
             reset="earliest",
             out_of_range="stop",
             max_wait=0,
