@@ -41,14 +41,14 @@ class Beginnings:
         self._log = structlog.get_logger("consume")
 
     def ask(self, topics: Iterable[str]) -> None:
-        """Find out whether the group begins with us, before we join.
+        """Find out whether the group begins with us, before we join: `latest` depends on it.
 
         Later on, members that begin together see each other's first commits.
 
         Raises:
             BrokerError: Kafka refuses.
         """
-        for topic in topics if self._reset == "latest" else ():
+        for topic in topics:
             if self._consumer.partitions_of(topic):  # else it is made later
                 self._there_at_first(topic)
 

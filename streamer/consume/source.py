@@ -92,7 +92,7 @@ class Source:
         self._budget = budget
         self._caution = caution
         self._commits = commits
-        self._topics = tuple(topics)
+        self._asked_for = tuple(topics) if reset == "latest" else ()
         self._beginnings = Beginnings(consumer, reset, out_of_range, clock)
         self._max_wait = max_wait
         self._events = events
@@ -161,14 +161,13 @@ class Source:
 
     def _ask(self, stopping: Callable[[], bool]) -> None:
         """Ask what has to be known before the group is joined."""
-        while not stopping():
+        while self._asked_for and not stopping():
             self.moved_at = self._clock()
             try:
-                self._beginnings.ask(self._topics)
+                self._beginnings.ask(self._asked_for)
+                self._asked_for = ()
             except BrokerError as error:
                 self._wait_after(error)
-            else:
-                return
 
     def _uncommitted(self) -> bool:
         return self._commits is not None and self._commits.waiting()
